@@ -1,0 +1,113 @@
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { KubeClient } from '../../apis/client/transport.ts';
+import { accounts } from '../../apis/names.ts';
+import { type AccountFiles, writeAccountFiles } from './account.ts';
+import type { ControlPlane } from './control-plane.ts';
+import type { CredentialPaths } from './pki.ts';
+import { assignPorts } from './ports.ts';
+import { answersOk } from './probe.ts';
+import type { SupervisedProcess } from './process.ts';
+
+const checkout = fileURLToPath(new URL('../..', import.meta.url));
+const readyDeadlineMs = 30_000;
+
+export const sojournPorts = [
+  'sojournApiserver',
+  'sojournApiserverOperations',
+  'sojournProxy',
+  'sojournProxyOperations',
+] as const;
+export type SojournPorts = Record<(typeof sojournPorts)[number], number>;
+
+/** Sojourn's own two processes on this machine, each with its own account of the cluster. */
+export class SojournProcesses {
+  readonly #plane: ControlPlane;
+  readonly #client: KubeClient;
+  readonly #files: AccountFiles[] = [];
+  readonly #onError: (error: unknown) => void;
+  readonly ports: SojournPorts;
+
+  private constructor(plane: ControlPlane, client: KubeClient, ports: SojournPorts, onError: (error: unknown) => void) {
+    this.#plane = plane;
+    this.#client = client;
+    this.ports = ports;
+    this.#onError = onError;
+  }
+
+  static async prepare(
+    plane: ControlPlane,
+    client: KubeClient,
+    onError: (error: unknown) => void,
+  ): Promise<SojournProcesses> {
+    return new SojournProcesses(plane, client, await assignPorts(plane.portsFile, sojournPorts), onError);
+  }
+
+  /** Starts the aggregated API server and waits until it is ready. */
+  async startApiserver(): Promise<SupervisedProcess> {
+    const { sojournApiserver, sojournApiserverOperations } = this.ports;
+    return await this.#start({
+      program: 'apiserver',
+      account: accounts.apiserver,
+      certificate: this.#plane.pki.sojournApiserver,
+      port: sojournApiserver,
+      operationsPort: sojournApiserverOperations,
+      largestHeadersBytes: 98_304,
+    });
+  }
+
+  /** Starts the streaming proxy and waits until it is ready. */
+  async startProxy(): Promise<SupervisedProcess> {
+    const { sojournProxy, sojournProxyOperations } = this.ports;
+    return await this.#start({
+      program: 'proxy',
+      account: accounts.proxy,
+      certificate: this.#plane.pki.sojournProxy,
+      port: sojournProxy,
+      operationsPort: sojournProxyOperations,
+      largestHeadersBytes: 65_536,
+    });
+  }
+
+  stop(): void {
+    for (const files of this.#files) files.stop();
+  }
+
+  async #start(part: {
+    program: 'apiserver' | 'proxy';
+    account: string;
+    certificate: CredentialPaths;
+    port: number;
+    operationsPort: number;
+    largestHeadersBytes: number;
+  }): Promise<SupervisedProcess> {
+    const plane = this.#plane;
+    const files = await writeAccountFiles({
+      client: this.#client,
+      account: part.account,
+      dir: join(plane.dir, 'components'),
+      caFile: plane.pki.ca.cert,
+      onError: this.#onError,
+    });
+    this.#files.push(files);
+    const process = await plane.supervisor.start({
+      name: `sojourn-${part.program}`,
+      file: globalThis.process.execPath,
+      args: [
+        // As the images have it; a server option does not reach the HTTP/1.1 side of an HTTP/2 server.
+        `--max-http-header-size=${part.largestHeadersBytes}`,
+        join(checkout, part.program, 'main.ts'),
+        ...['--kubeconfig', files.kubeconfig],
+        ...['--listen-address', '127.0.0.1', '--listen-port', String(part.port)],
+        ...['--tls-cert-file', part.certificate.cert, '--tls-private-key-file', part.certificate.key],
+        ...['--operations-address', '127.0.0.1', '--operations-port', String(part.operationsPort)],
+        '--allow-loopback-pods',
+      ],
+      env: { PATH: globalThis.process.env.PATH, HOME: globalThis.process.env.HOME },
+      cwd: checkout,
+    });
+    const ready = await answersOk(`http://127.0.0.1:${part.operationsPort}/readyz`);
+    await process.ready(ready, { deadlineMs: readyDeadlineMs });
+    return process;
+  }
+}

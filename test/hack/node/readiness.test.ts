@@ -1,0 +1,71 @@
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { until } from '../../support/until.ts';
+import { isReady, type StoredPod, useLocalNode } from './local-node.ts';
+
+const serve = `
+const { createServer } = require('node:http');
+const { existsSync } = require('node:fs');
+createServer((request, response) => {
+  response.statusCode = existsSync('broken') ? 500 : 200;
+  response.end('well');
+}).listen(8080, process.env.POD_IP);
+`;
+const server = {
+  command: [process.execPath, '-e', serve],
+  env: [{ name: 'POD_IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } }],
+  ports: [{ name: 'http', containerPort: 8080 }],
+};
+const quick = { periodSeconds: 1, failureThreshold: 1 };
+
+describe('readiness probes on the local node', () => {
+  const node = useLocalNode();
+  const workspace = (pod: StoredPod) => join(node.dir, 'pods', pod.metadata.uid, 'main', 'home', 'workspace');
+  const notReady = (pod: StoredPod) => isReady(pod) === false;
+
+  it('make a Pod ready when it answers, unready when it does not, and ready again', async () => {
+    await node.create('http', { ...server, readinessProbe: { ...quick, httpGet: { path: '/health', port: 'http' } } });
+    const pod = await node.podThat('http', 'is ready', isReady);
+    const answer = await fetch(`http://${pod.status.podIP}:8080/`);
+    expect(await answer.text()).to.equal('well');
+    await writeFile(join(workspace(pod), 'broken'), '');
+    const broken = await node.podThat('http', 'is not ready', notReady);
+    expect(broken.status.conditions?.find(({ type }) => type === 'Ready')).to.include({
+      reason: 'ContainersNotReady',
+      message: 'containers with unready status: [main]',
+    });
+    expect(broken.status.containerStatuses?.[0]?.restartCount).to.equal(0);
+    expect((await node.kubectl('get', 'events')).stdout).to.contain(
+      'Readiness probe failed: HTTP probe failed with statuscode: 500',
+    );
+    await rm(join(workspace(pod), 'broken'));
+    await node.podThat('http', 'is ready again', isReady);
+  });
+
+  it('give each Pod its own address, so that two can listen on one port', async () => {
+    await node.create('second', { ...server, readinessProbe: { ...quick, tcpSocket: { port: 8080 } } });
+    const second = await node.podThat('second', 'is ready', isReady);
+    const first = await node.get('http');
+    expect(second.status.podIP).to.not.equal(first.status.podIP);
+    expect((await fetch(`http://${second.status.podIP}:8080/`)).status).to.equal(200);
+  });
+
+  it('run commands in the container’s folder', async () => {
+    const readinessProbe = { ...quick, exec: { command: ['test', '-e', 'ready'] } };
+    await node.create('exec', { command: ['sleep', '1000'], readinessProbe });
+    const pod = await node.podThat('exec', 'runs', ({ status }) => status.phase === 'Running');
+    expect(isReady(pod)).to.equal(false);
+    await writeFile(join(workspace(pod), 'ready'), '');
+    await node.podThat('exec', 'is ready', isReady);
+  });
+
+  it('say why a Pod that nobody answers for is not ready', async () => {
+    const readinessProbe = { ...quick, httpGet: { port: 9 } };
+    await node.create('silent', { command: ['sleep', '1000'], readinessProbe });
+    const pod = await node.podThat('silent', 'runs', ({ status }) => status.phase === 'Running');
+    const message = `dial tcp ${pod.status.podIP}:9: connect: connection refused`;
+    await until('the Event', async () => (await node.kubectl('get', 'events')).stdout.includes(message));
+    expect(isReady(await node.get('silent'))).to.equal(false);
+  });
+});
