@@ -1,0 +1,167 @@
+import type { Readable } from 'node:stream';
+import { Agent } from 'undici';
+import { ApiError } from '../machinery/errors.ts';
+import type { Status } from '../machinery/meta.ts';
+import type { ClusterConfig } from './kubeconfig.ts';
+
+/** How long an answer's headers may take when the caller sets no limit of its own. */
+const defaultTimeoutMs = 30_000;
+
+export const patchTypes = {
+  merge: 'application/merge-patch+json',
+  json: 'application/json-patch+json',
+  apply: 'application/apply-patch+yaml',
+} as const;
+
+export interface KubeRequest {
+  method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  /** Absolute path without query, already percent-encoded. */
+  path: string;
+  /** Undefined values are left out. */
+  query?: Record<string, string | undefined>;
+  /** Sent as JSON. */
+  body?: unknown;
+  /** Media type of the body; JSON when absent. */
+  contentType?: string;
+  accept?: string;
+  headers?: Record<string, string>;
+  signal?: AbortSignal;
+  /** Until the whole answer is there; until its headers for {@link KubeClient.stream}. Default 30 s. */
+  timeoutMs?: number;
+}
+
+export interface KubeResponse {
+  status: number;
+  headers: Record<string, string | string[] | undefined>;
+  body: Buffer;
+}
+
+export interface KubeStream {
+  status: number;
+  headers: Record<string, string | string[] | undefined>;
+  body: Readable;
+}
+
+/** An HTTP client for kube-apiserver: keep-alive connections, credentials, Status bodies as ApiErrors. Never retries. */
+export class KubeClient {
+  readonly #config: ClusterConfig;
+  readonly #userAgent: string;
+  readonly #agent: Agent;
+
+  /** @param userAgent names the component in kube-apiserver's audit and managedFields. */
+  constructor(config: ClusterConfig, { userAgent = 'sojourn' }: { userAgent?: string } = {}) {
+    this.#config = config;
+    this.#userAgent = userAgent;
+    this.#agent = new Agent({
+      // Watches hold one connection each, so the number must not be capped.
+      connections: null,
+      // One connection a watch: a GOAWAY of a restarting kube-apiserver then ends one of them, not all at once.
+      allowH2: false,
+      keepAliveTimeout: 60_000,
+      connect: {
+        ...(config.ca === undefined ? {} : { ca: config.ca }),
+        ...(config.cert === undefined ? {} : { cert: config.cert }),
+        ...(config.key === undefined ? {} : { key: config.key }),
+        timeout: 10_000,
+      },
+    });
+  }
+
+  get server(): string {
+    return this.#config.server;
+  }
+
+  /**
+   * Sends a request and reads its JSON answer.
+   * @throws ApiError for every answer of 400 or above, and `ServiceUnavailable` when there was none.
+   */
+  async request<T>(request: KubeRequest): Promise<T> {
+    const response = await this.requestRaw(request);
+    if (response.status >= 400) throw errorOf(response.status, response.body);
+    return JSON.parse(response.body.toString('utf8')) as T;
+  }
+
+  /** Sends a request and returns whatever was answered. */
+  async requestRaw(request: KubeRequest): Promise<KubeResponse> {
+    const signals = [AbortSignal.timeout(request.timeoutMs ?? defaultTimeoutMs)];
+    if (request.signal !== undefined) signals.push(request.signal);
+    const stream = await this.#send(request, AbortSignal.any(signals));
+    try {
+      const chunks: Buffer[] = [];
+      for await (const chunk of stream.body) chunks.push(chunk as Buffer);
+      return { status: stream.status, headers: stream.headers, body: Buffer.concat(chunks) };
+    } catch (error) {
+      throw unreachable(error);
+    }
+  }
+
+  /** Sends a request and hands out its body as it arrives; the caller ends it by its signal or by destroying the body. */
+  async stream(request: KubeRequest): Promise<KubeStream> {
+    const stream = await this.#send(request, request.signal);
+    if (stream.status < 400) return stream;
+    const chunks: Buffer[] = [];
+    for await (const chunk of stream.body) chunks.push(chunk as Buffer);
+    throw errorOf(stream.status, Buffer.concat(chunks));
+  }
+
+  async close(): Promise<void> {
+    await this.#agent.destroy();
+  }
+
+  async #send(request: KubeRequest, signal: AbortSignal | undefined): Promise<KubeStream> {
+    const headers: Record<string, string> = {
+      accept: request.accept ?? 'application/json',
+      'user-agent': this.#userAgent,
+      ...request.headers,
+    };
+    if (this.#config.token !== undefined) headers.authorization = `Bearer ${await this.#config.token()}`;
+    if (request.body !== undefined) headers['content-type'] = request.contentType ?? 'application/json';
+    try {
+      const response = await this.#agent.request({
+        origin: this.#config.server,
+        path: request.path + queryText(request.query),
+        method: request.method ?? 'GET',
+        headers,
+        body: request.body === undefined ? null : JSON.stringify(request.body),
+        headersTimeout: request.timeoutMs ?? defaultTimeoutMs,
+        bodyTimeout: 0,
+        ...(signal === undefined ? {} : { signal }),
+      });
+      return { status: response.statusCode, headers: response.headers, body: response.body };
+    } catch (error) {
+      throw unreachable(error);
+    }
+  }
+}
+
+function queryText(query: KubeRequest['query']): string {
+  const pairs = Object.entries(query ?? {}).filter((pair): pair is [string, string] => pair[1] !== undefined);
+  return pairs.length === 0 ? '' : `?${new URLSearchParams(pairs).toString()}`;
+}
+
+function unreachable(error: unknown): ApiError {
+  return new ApiError('ServiceUnavailable', 'kube-apiserver did not answer; try again', {
+    cause: error,
+    retryAfterSeconds: 1,
+  });
+}
+
+/** The error in an answer's body: a Status where kube-apiserver sent one, its plain text else. */
+function errorOf(status: number, body: Buffer): ApiError {
+  const text = body.toString('utf8');
+  const fallback: Status = {
+    kind: 'Status',
+    apiVersion: 'v1',
+    metadata: {},
+    status: 'Failure',
+    message: text.trim(),
+    code: status,
+  };
+  try {
+    const parsed = JSON.parse(text) as Partial<Status> | null;
+    return ApiError.fromStatus(parsed?.kind === 'Status' ? (parsed as Status) : fallback, status);
+  } catch (error) {
+    if (error instanceof SyntaxError) return ApiError.fromStatus(fallback, status);
+    throw error;
+  }
+}

@@ -1,0 +1,74 @@
+/**
+ * Every name that several parts of Sojourn, or its users, must agree on. Nothing else is ever written on a Sandbox;
+ * the ValidatingAdmissionPolicy in deploy/base guards exactly these keys.
+ */
+
+export const group = 'sojourn.dev';
+export const version = 'v1alpha1';
+export const groupVersion = `${group}/${version}`;
+export const kind = 'Session';
+export const resource = 'sessions';
+
+export const sandboxApi = {
+  group: 'agents.x-k8s.io',
+  groupVersion: 'agents.x-k8s.io/v1beta1',
+  path: '/apis/agents.x-k8s.io/v1beta1',
+  kind: 'Sandbox',
+  resource: 'sandboxes',
+} as const;
+
+export const runtimeApi = {
+  group: 'runtime.agentcube.volcano.sh',
+  groupVersion: 'runtime.agentcube.volcano.sh/v1alpha1',
+  path: '/apis/runtime.agentcube.volcano.sh/v1alpha1',
+} as const;
+
+export const labels = {
+  /** Marks a session-bearing Sandbox; every upstream list and watch selects on it. */
+  session: 'sojourn.dev/session',
+  /** On every podTemplate of ours, so on every Pod that we may dial. */
+  runtime: 'sojourn.dev/runtime',
+} as const;
+
+/** Value of {@link labels.session}; the selector of every upstream list and watch. */
+export const sessionSelector = `${labels.session}=true`;
+
+/** Domain under which a user's own labels are mirrored onto the Sandbox. */
+export const userLabelDomain = 'u.sojourn.dev';
+
+export const annotations = {
+  /** The session document (JSON). */
+  session: 'sojourn.dev/session',
+  /** RFC 3339 time of the last activity that was flushed. */
+  activity: 'sojourn.dev/activity',
+  /** Why the Pod cannot run (JSON `{reason, message}`), copied from it by whoever saw it first. */
+  failure: 'sojourn.dev/failure',
+  /** Set while the session is suspended for being idle. */
+  idleSuspended: 'sojourn.dev/idle-suspended',
+  /** RFC 3339 time at which a resume was sent. */
+  resumed: 'sojourn.dev/resumed',
+} as const;
+
+/** The garbage collector's two finalizers of a Session, as they are stored on its Sandbox. */
+export const finalizers = {
+  foregroundDeletion: 'sojourn.dev/foregroundDeletion',
+  orphan: 'sojourn.dev/orphan',
+} as const;
+
+export const systemNamespace = 'sojourn-system';
+
+export const accounts = {
+  apiserver: 'sojourn-apiserver',
+  proxy: 'sojourn-proxy',
+} as const;
+
+export const secrets = {
+  rootKey: 'sojourn-root-key',
+  signingKeys: 'sojourn-signing-keys',
+} as const;
+
+/** Name of the ValidatingAdmissionPolicy (and its binding) that guards session data. */
+export const guardPolicy = 'sojourn-session-guard';
+
+/** The daemon's image; the local node maps it to the daemon of this checkout. */
+export const daemonImage = 'ghcr.io/sojourn-dev/sojourn-daemon';

@@ -1,0 +1,46 @@
+import type { Log } from './log.ts';
+
+/** Something that was started and must be stopped. */
+export interface Stoppable {
+  name: string;
+  stop: () => Promise<void> | void;
+}
+
+/** Stops what was started, last started first; a failing stop is logged and does not keep the others from stopping. */
+export class Lifecycle {
+  readonly #log: Log;
+  readonly #started: Stoppable[] = [];
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  /** Registers something that runs now. */
+  started(part: Stoppable): void {
+    this.#started.push(part);
+  }
+
+  async stop(): Promise<void> {
+    for (const part of this.#started.splice(0).reverse()) {
+      try {
+        await part.stop();
+      } catch (error) {
+        this.#log.error('stopping failed', { part: part.name, error });
+      }
+    }
+  }
+}
+
+/** Resolves with the first SIGINT or SIGTERM; a second one ends the process at once, as operators expect. */
+export function terminationSignal(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    let seen = false;
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      process.on(signal, () => {
+        if (seen) process.exit(130);
+        seen = true;
+        resolve(signal);
+      });
+    }
+  });
+}

@@ -1,0 +1,78 @@
+import type { Runtime } from '../agentcube/runtime.ts';
+import type { ObjectMeta } from '../machinery/meta.ts';
+import { formatTime } from '../machinery/time.ts';
+import { annotations, finalizers, labels, sandboxApi } from '../names.ts';
+import { serializeDocument } from './document.ts';
+import { parseDuration } from './duration.ts';
+import { toSandboxLabels } from './labels.ts';
+import { sandboxPodTemplate } from './pod-template.ts';
+import type { Sandbox } from './sandbox.ts';
+import type { CompleteSessionSpec, SessionDocument, SessionUser, StartKind } from './types.ts';
+
+/** A validated Session that is about to be created. */
+export interface NewSession {
+  metadata: ObjectMeta;
+  spec: CompleteSessionSpec;
+  runtime: Runtime;
+  user: SessionUser;
+  /** Milliseconds since the epoch. */
+  now: number;
+}
+
+/** The document of a new session. */
+export function newDocument(session: NewSession, start: StartKind): SessionDocument {
+  const { metadata, spec, runtime, user, now } = session;
+  const userAnnotations = metadata.annotations ?? {};
+  return {
+    format: 1,
+    creationTimestamp: formatTime(now),
+    start,
+    spec,
+    runtime: {
+      uid: runtime.uid,
+      generation: runtime.generation,
+      limits: runtime.limits,
+      endpoints: runtime.endpoints,
+      authMode: runtime.authMode,
+    },
+    ...(Object.keys(userAnnotations).length === 0 ? {} : { annotations: userAnnotations }),
+    generation: 1,
+    user,
+  };
+}
+
+/** When a session ends at the latest: whole seconds, as both times are stored. */
+export function maxDurationEnd(document: SessionDocument): string {
+  return formatTime(Date.parse(document.creationTimestamp) + parseDuration(document.spec.maxDuration));
+}
+
+/** The Sandbox that a cold start creates: the session, its mirrored labels and its deadline in one write. */
+export function newSandbox(session: NewSession, rootKey: string): Sandbox {
+  const { metadata, spec, runtime } = session;
+  const document = newDocument(session, 'Cold');
+  return {
+    apiVersion: sandboxApi.groupVersion,
+    kind: sandboxApi.kind,
+    metadata: {
+      ...(metadata.name === undefined || metadata.name === '' ? {} : { name: metadata.name }),
+      ...(metadata.generateName === undefined ? {} : { generateName: metadata.generateName }),
+      ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }),
+      labels: { [labels.session]: 'true', ...toSandboxLabels(metadata.labels) },
+      annotations: { [annotations.session]: serializeDocument(document) },
+      ...(metadata.ownerReferences === undefined ? {} : { ownerReferences: metadata.ownerReferences }),
+      ...(metadata.finalizers === undefined ? {} : { finalizers: metadata.finalizers.map(toSandboxFinalizer) }),
+    },
+    spec: {
+      podTemplate: sandboxPodTemplate(runtime, rootKey),
+      shutdownTime: maxDurationEnd(document),
+      shutdownPolicy: 'Delete',
+      operatingMode: spec.suspended ? 'Suspended' : 'Running',
+    },
+  };
+}
+
+/** The collector's finalizers would act on the Sandbox's Pod, so a Session's are stored under names of ours. */
+export function toSandboxFinalizer(finalizer: string): string {
+  if (finalizer === 'foregroundDeletion') return finalizers.foregroundDeletion;
+  return finalizer === 'orphan' ? finalizers.orphan : finalizer;
+}

@@ -1,0 +1,72 @@
+import type { Runtime } from '../agentcube/runtime.ts';
+import { clip } from '../machinery/errors.ts';
+import type { StatusCause } from '../machinery/meta.ts';
+import { forbiddenValue, invalidValue } from '../machinery/names.ts';
+import { parseDuration } from './duration.ts';
+import type { CompleteSessionSpec, SessionSpec } from './types.ts';
+
+/** Shortest idle timeout in milliseconds: below it, activity would be written as often as once a second. */
+const shortestIdleTimeoutMs = 5_000;
+
+/** Longest time limit in milliseconds, a century: what is added to a date must still be one. */
+const longestLimitMs = 100 * 365 * 24 * 3_600_000;
+
+/** Why no session can be made of a runtime, whatever its spec says. */
+export function runtimeCauses({ kind, name, limits, authMode }: Runtime): StatusCause[] {
+  const problems: string[] = [];
+  for (const [field, text] of Object.entries({
+    sessionTimeout: limits.idleTimeout,
+    maxSessionDuration: limits.maxDuration,
+  })) {
+    const ms = durationOf(text);
+    if (ms === undefined || ms < shortestIdleTimeoutMs || ms > longestLimitMs) {
+      problems.push(`${field} ${JSON.stringify(clip(text))} is not a duration of at least 5s`);
+    }
+  }
+  if (authMode === 'picod') problems.push('authMode picod is not served yet; set it to sojourn or none');
+  return problems.map((problem) => forbiddenValue('spec.runtimeRef', `${kind} "${name}" cannot be used: ${problem}`));
+}
+
+function durationOf(text: string): number | undefined {
+  try {
+    return parseDuration(text);
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
+
+/** A spec with its defaults: the runtime's limits, idleAction Delete, no hold. */
+export function completeSpec(spec: SessionSpec, limits: Runtime['limits']): CompleteSessionSpec {
+  const maxDuration = spec.maxDuration ?? limits.maxDuration;
+  const shorter = parseDuration(limits.idleTimeout) <= parseDuration(maxDuration) ? limits.idleTimeout : maxDuration;
+  return {
+    runtimeRef: { kind: spec.runtimeRef.kind, name: spec.runtimeRef.name },
+    idleTimeout: spec.idleTimeout ?? shorter,
+    maxDuration,
+    idleAction: spec.idleAction ?? 'Delete',
+    suspended: spec.suspended ?? false,
+  };
+}
+
+/** Every problem of a complete spec against its runtime's limits. */
+export function specCauses(spec: CompleteSessionSpec, limits: Runtime['limits']): StatusCause[] {
+  const causes: StatusCause[] = [];
+  const idle = parseDuration(spec.idleTimeout);
+  const max = parseDuration(spec.maxDuration);
+  if (max > parseDuration(limits.maxDuration)) {
+    const problem = `must not be more than the runtime's maxSessionDuration (${limits.maxDuration})`;
+    causes.push(invalidValue('spec.maxDuration', spec.maxDuration, problem));
+  }
+  if (max < shortestIdleTimeoutMs) {
+    causes.push(invalidValue('spec.maxDuration', spec.maxDuration, 'must be at least 5s'));
+  }
+  if (idle > max) {
+    causes.push(
+      invalidValue('spec.idleTimeout', spec.idleTimeout, `must not be more than maxDuration (${spec.maxDuration})`),
+    );
+  } else if (idle < shortestIdleTimeoutMs) {
+    causes.push(invalidValue('spec.idleTimeout', spec.idleTimeout, 'must be at least 5s'));
+  }
+  return causes;
+}
