@@ -1,0 +1,67 @@
+import type { Dispatcher } from 'undici';
+import type { ApiError } from '../../apis/machinery/errors.ts';
+import type { ClientRequest, ClientResponse } from '../../apis/runtime/listener.ts';
+import { isGone } from './exchange.ts';
+import { requestHeaders } from './header-filter.ts';
+import { AnswerRelay, type RelayEnd } from './relay.ts';
+import type { RequestBody } from './request-body.ts';
+import { upstreamError } from './upstream-error.ts';
+
+/** One request for one sandbox. */
+export interface ForwardCall {
+  request: ClientRequest;
+  response: ClientResponse;
+  /** Absent when the request has no body. */
+  body: RequestBody | undefined;
+  /** `scheme://host:port` of the sandbox. */
+  origin: string;
+  /** Raw path with query. */
+  path: string;
+  /** Value of the Authorization header; absent when the sandbox verifies nothing. */
+  authorization: string | undefined;
+  /** uid of the session, for the header of the answer. */
+  sessionId: string;
+  /** How long the sandbox may take until its answer begins. */
+  answerTimeoutMs: number;
+  /** Called when the first byte of the answer is there. */
+  onFirstByte: () => void;
+}
+
+/** How a forwarded request ended, or why it may be sent again: then nothing of it has been acted upon. */
+export type ForwardEnd =
+  | RelayEnd
+  /** No connection to the sandbox came about. */
+  | { kind: 'unreachable'; error: ApiError };
+
+/**
+ * Sends a request to a sandbox and its answer to the client as both arrive, with the pressure of either side felt by the
+ * other. Resolves when the answer has been delivered, has been cut off, or nobody is left to read it. Never sends twice.
+ * @throws ApiError as long as nothing of an answer has been sent to the client.
+ */
+export async function forward(dispatcher: Dispatcher, call: ForwardCall): Promise<ForwardEnd> {
+  if (isGone(call.response)) return { kind: 'client-gone', code: undefined };
+  const relay = new AnswerRelay(call);
+  dispatcher.dispatch(
+    {
+      origin: call.origin,
+      // Not a URL: parsing one would resolve `..` and its encodings.
+      path: call.path,
+      method: call.request.method ?? 'GET',
+      headers: requestHeaders(call.request, call.authorization),
+      body: call.body?.open() ?? null,
+      headersTimeout: call.answerTimeoutMs,
+      // Streams may be silent for as long as they like.
+      bodyTimeout: 0,
+    },
+    relay,
+  );
+  try {
+    return await relay.end;
+  } catch (error) {
+    // A client that left in the middle of its request makes it fail here; nobody is there to be told.
+    if (isGone(call.response)) return { kind: 'client-gone', code: undefined };
+    const failure = upstreamError(error);
+    if (!relay.started && failure.reason !== 'BadRequest') return { kind: 'unreachable', error: failure };
+    throw failure;
+  }
+}

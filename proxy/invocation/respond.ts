@@ -1,0 +1,79 @@
+import { STATUS_CODES } from 'node:http';
+import type { Duplex, Writable } from 'node:stream';
+import { type ApiError, asApiError } from '../../apis/machinery/errors.ts';
+import type { ClientRequest, ClientResponse } from '../../apis/runtime/listener.ts';
+import type { Log } from '../../apis/runtime/log.ts';
+import { closeSocket, cutResponse, endAnswer } from './ending.ts';
+import { isGone, sessionIdHeader, writeHead } from './exchange.ts';
+
+/**
+ * Answers a request with a thrown error: a Kubernetes Status with its code. The one place where errors become answers,
+ * for both HTTP versions. After the headers of an answer were sent, the answer is cut off instead.
+ */
+export function respondError(request: ClientRequest, response: ClientResponse, thrown: unknown, log: Log): void {
+  const error = asApiError(thrown);
+  logFailure(error, log);
+  if (isGone(response)) return;
+  if (response.headersSent) {
+    cutResponse(response);
+    return;
+  }
+  try {
+    sendError(request, response, error);
+  } catch (failure) {
+    // Whoever calls this has nobody left to tell: what cannot be answered is broken off.
+    log.error('an error could not be answered', { error: failure });
+    cutResponse(response);
+  }
+}
+
+function sendError(request: ClientRequest, response: ClientResponse, error: ApiError): void {
+  // A head that Node refused to write leaves its headers behind.
+  for (const name of response.getHeaderNames()) response.removeHeader(name);
+  const body = statusBody(error);
+  const headers = { ...errorHeaders(error), 'content-length': String(body.length) };
+  writeHead(response, error.code, Object.entries(headers).flat());
+  const output: Writable = response;
+  if (request.method !== 'HEAD') output.write(body);
+  endAnswer(request, response);
+}
+
+/** Answers an upgrade request with a thrown error, in place of the 101, and closes its connection. */
+export function rejectUpgrade(socket: Duplex, thrown: unknown, log: Log): void {
+  const error = asApiError(thrown);
+  logFailure(error, log);
+  if (!socket.writable) return;
+  const body = statusBody(error);
+  const headers = { ...errorHeaders(error), 'content-length': String(body.length), connection: 'close' };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.write(`HTTP/1.1 ${error.code} ${STATUS_CODES[error.code] ?? 'Error'}\r\n${lines.join('')}\r\n`);
+  socket.write(body);
+  closeSocket(socket);
+}
+
+/** Longest public sentence of an error. */
+const longestMessage = 64 * 1024;
+
+function statusBody(error: ApiError): Buffer {
+  const status = error.toStatus();
+  const message = status.message?.slice(0, longestMessage);
+  return Buffer.from(`${JSON.stringify(message === undefined ? status : { ...status, message })}\n`);
+}
+
+function errorHeaders(error: ApiError): Record<string, string> {
+  const sessionId = error.details?.uid;
+  return {
+    'content-type': 'application/json',
+    'x-content-type-options': 'nosniff',
+    ...(error.code === 401 ? { 'www-authenticate': 'Bearer' } : {}),
+    ...(error.retryAfterSeconds === undefined ? {} : { 'retry-after': String(error.retryAfterSeconds) }),
+    // Errors about a known session carry its uid; see aboutSession.
+    ...(sessionId === undefined ? {} : { [sessionIdHeader]: sessionId }),
+  };
+}
+
+/** Accidents of ours are errors; whatever else has a hidden cause helps whoever looks for one. */
+function logFailure(error: ApiError, log: Log): void {
+  if (error.reason === 'InternalError') log.error('request failed', { error: error.cause ?? error });
+  else if (error.cause !== undefined) log.debug('request refused', { error });
+}

@@ -1,0 +1,91 @@
+import { LRUCache } from 'lru-cache';
+import { type SigningKey, signToken, tokenLifetimeSeconds } from '../../apis/wire/token.ts';
+
+/** A cached token has at least a fifth of its life before it, so that it never runs out on its way. */
+const cachedMs = tokenLifetimeSeconds * 1000 * 0.8;
+const largestCache = 50_000;
+
+export interface TokenUser {
+  username: string;
+  uid?: string | undefined;
+}
+
+/** The session that a token is for, by its Sandbox. */
+export interface TokenSession {
+  uid: string;
+  namespace: string;
+  name: string;
+  podUid: string;
+}
+
+interface Request {
+  session: TokenSession;
+  user: TokenUser;
+  key: SigningKey;
+}
+
+export interface TokenCacheOptions {
+  currentKey: () => SigningKey;
+  /** Milliseconds since the epoch. */
+  now: () => number;
+}
+
+/** Invocation tokens, signed once per session, Pod, user and key and used again for most of their life. */
+export class TokenCache {
+  readonly #options: TokenCacheOptions;
+  readonly #tokens: LRUCache<string, string, Request>;
+  /** Cache keys by session uid, so that a session's tokens go with it. */
+  readonly #bySession = new Map<string, Set<string>>();
+
+  constructor(options: TokenCacheOptions) {
+    this.#options = options;
+    this.#tokens = new LRUCache<string, string, Request>({
+      max: largestCache,
+      ttl: cachedMs,
+      ignoreFetchAbort: true,
+      fetchMethod: async (_key, _stale, { context: { session, user, key } }) =>
+        await signToken(
+          {
+            sessionUid: session.uid,
+            namespace: session.namespace,
+            sandbox: session.name,
+            podUid: session.podUid,
+            user,
+          },
+          key,
+          new Date(options.now()),
+        ),
+      dispose: (_token, key) => this.#forget(key),
+    });
+  }
+
+  /** A token for a session in the name of a user; many calls at once wait for one signature. */
+  async get(session: TokenSession, user: TokenUser): Promise<string> {
+    const key = this.#options.currentKey();
+    const cacheKey = JSON.stringify([session.uid, session.podUid, key.kid, user.username, user.uid]);
+    const cached = this.#tokens.get(cacheKey);
+    if (cached !== undefined) return cached;
+    const token = await this.#tokens.fetch(cacheKey, { context: { session, user, key } });
+    if (token === undefined) throw new Error('the token cache gave no token');
+    this.#remember(session.uid, cacheKey);
+    return token;
+  }
+
+  /** Drops the tokens of a session that is gone. */
+  dropSession(uid: string): void {
+    for (const key of this.#bySession.get(uid) ?? []) this.#tokens.delete(key);
+  }
+
+  #remember(uid: string, key: string): void {
+    const keys = this.#bySession.get(uid);
+    if (keys === undefined) this.#bySession.set(uid, new Set([key]));
+    else keys.add(key);
+  }
+
+  #forget(key: string): void {
+    const [uid] = JSON.parse(key) as [string];
+    const keys = this.#bySession.get(uid);
+    keys?.delete(key);
+    if (keys?.size === 0) this.#bySession.delete(uid);
+  }
+}

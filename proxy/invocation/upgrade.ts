@@ -1,0 +1,197 @@
+import {
+  type IncomingMessage,
+  type ClientRequest as OutgoingRequest,
+  request as requestHttp,
+  STATUS_CODES,
+} from 'node:http';
+import { request as requestHttps } from 'node:https';
+import type { Duplex } from 'node:stream';
+import { ApiError } from '../../apis/machinery/errors.ts';
+import { closeSocket, resetSocket } from './ending.ts';
+import { sessionIdHeader } from './exchange.ts';
+import { responseHeaders, upgradeHeaders } from './header-filter.ts';
+import { isUnknownKey, refusalLimitBytes } from './unknown-key.ts';
+import { upstreamError } from './upstream-error.ts';
+
+/** How long a sandbox may take to agree to another protocol. */
+const handshakeTimeoutMs = 30_000;
+
+/** One upgrade request for one sandbox. */
+export interface UpgradeCall {
+  request: IncomingMessage;
+  socket: Duplex;
+  /** What the client sent after its request. */
+  head: Buffer;
+  /** `scheme://host:port` of the sandbox. */
+  origin: string;
+  path: string;
+  authorization: string | undefined;
+  sessionId: string;
+  onFirstByte: () => void;
+}
+
+export type UpgradeEnd =
+  /** Both sides spoke the new protocol until one of them closed (101), or the sandbox declined and its answer was sent. */
+  | { kind: 'answered'; code: number }
+  | { kind: 'client-gone'; code: number | undefined }
+  | { kind: 'unknown-key' }
+  | { kind: 'unreachable'; error: ApiError };
+
+/** What the sandbox made of the handshake. */
+type Handshake =
+  | { kind: 'switched'; answer: IncomingMessage; upstream: Duplex; head: Buffer }
+  | { kind: 'declined'; answer: IncomingMessage }
+  | { kind: 'client-gone' }
+  | { kind: 'failed'; error: unknown; connected: boolean };
+
+/**
+ * Passes an upgrade (RFC 9110 §7.8) to a sandbox and joins the two sockets, whatever is spoken on them. Resolves when the
+ * connection is over.
+ * @throws ApiError as long as nothing has been sent to the client.
+ */
+export async function forwardUpgrade(call: UpgradeCall): Promise<UpgradeEnd> {
+  const { socket } = call;
+  // Every end of a socket is handled at its "close"; an unheard "error" would end the process.
+  socket.on('error', () => socket.destroy());
+  if (socket.destroyed) return { kind: 'client-gone', code: undefined };
+  const result = await handshake(call);
+  if (result.kind === 'client-gone') return { kind: 'client-gone', code: undefined };
+  if (result.kind === 'failed') {
+    const error = upstreamError(result.error);
+    if (result.connected) throw error;
+    return { kind: 'unreachable', error };
+  }
+  if (result.kind === 'declined') return await relayRefusal(call, result.answer);
+  const { answer, upstream, head } = result;
+  call.onFirstByte();
+  const headers = ['Connection', 'Upgrade', 'Upgrade', answer.headers.upgrade ?? ''];
+  socket.write(
+    answerHead(101, [
+      ...responseHeaders(answer.rawHeaders, 101, 'HTTP/1.1'),
+      ...headers,
+      sessionIdHeader,
+      call.sessionId,
+    ]),
+  );
+  if (head.length > 0) socket.write(head);
+  if (call.head.length > 0) upstream.write(call.head);
+  await join(socket, upstream);
+  return { kind: 'answered', code: 101 };
+}
+
+async function handshake(call: UpgradeCall): Promise<Handshake> {
+  const { promise, resolve } = Promise.withResolvers<Handshake>();
+  const outgoing = dial(call);
+  let connected = false;
+  outgoing.on('socket', (upstream) => {
+    upstream.on('error', () => upstream.destroy());
+    upstream.once('connect', () => {
+      connected = true;
+    });
+    upstream.setNoDelay(true);
+  });
+  outgoing.on('upgrade', (answer, upstream, head) => resolve({ kind: 'switched', answer, upstream, head }));
+  outgoing.on('response', (answer) => resolve({ kind: 'declined', answer }));
+  outgoing.on('error', (error) => resolve({ kind: 'failed', error, connected }));
+  outgoing.setTimeout(handshakeTimeoutMs, () => {
+    outgoing.destroy(new ApiError('UpstreamTimeout', 'the sandbox did not answer the upgrade in time; try again'));
+  });
+  const onGone = () => {
+    resolve({ kind: 'client-gone' });
+    outgoing.destroy();
+  };
+  call.socket.once('close', onGone);
+  outgoing.end();
+  const result = await promise;
+  call.socket.off('close', onGone);
+  outgoing.setTimeout(0);
+  return result;
+}
+
+function dial({ origin, path, request, authorization }: UpgradeCall): OutgoingRequest {
+  // Only scheme, host and port are taken from a URL; the path goes as it came.
+  const { protocol, hostname, port, host } = new URL(origin);
+  const headers = upgradeHeaders(request, host, authorization);
+  // Node would announce a chunked body for methods that usually have one.
+  if (request.method !== 'GET') headers.push('Content-Length', '0');
+  const options = {
+    host: hostname.replace(/^\[|\]$/g, ''),
+    port: Number(port || (protocol === 'https:' ? 443 : 80)),
+    path,
+    method: request.method ?? 'GET',
+    headers,
+    agent: false,
+  } as const;
+  // As in the dispatcher: a Pod is identified by its address, which no certificate in it could prove.
+  return protocol === 'https:' ? requestHttps({ ...options, rejectUnauthorized: false }) : requestHttp(options);
+}
+
+/** Sends a sandbox's answer other than 101, after which the connection is closed (CVE-2018-1002105). */
+async function relayRefusal(call: UpgradeCall, answer: IncomingMessage): Promise<UpgradeEnd> {
+  const { socket, authorization, sessionId, onFirstByte } = call;
+  const code = answer.statusCode ?? 502;
+  const begun = code === 401 && authorization !== undefined ? await readRefusal(answer) : [];
+  if (isUnknownKey(Buffer.concat(begun))) return { kind: 'unknown-key' };
+  onFirstByte();
+  const headers = [
+    ...responseHeaders(answer.rawHeaders, code, 'HTTP/1.1'),
+    'Connection',
+    'close',
+    sessionIdHeader,
+    sessionId,
+  ];
+  socket.write(answerHead(code, headers));
+  for (const chunk of begun) socket.write(chunk);
+  const { promise, resolve } = Promise.withResolvers<UpgradeEnd>();
+  socket.once('close', () => {
+    answer.destroy();
+    resolve({ kind: 'answered', code });
+  });
+  const finish = () => {
+    if (answer.complete) closeSocket(socket);
+    else resetSocket(socket);
+  };
+  answer.on('error', finish);
+  if (answer.closed) finish();
+  else answer.once('close', finish).pipe(socket, { end: false });
+  return await promise;
+}
+
+/** The beginning of a 401, as much of it as tells whether it is the daemon's refusal of our key. */
+async function readRefusal(answer: IncomingMessage): Promise<Buffer[]> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of answer.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      chunks.push(chunk);
+      bytes += chunk.length;
+      if (bytes > refusalLimitBytes) break;
+    }
+  } catch (error) {
+    throw upstreamError(error);
+  }
+  return chunks;
+}
+
+function answerHead(code: number, headers: readonly string[]): string | Buffer {
+  let head = `HTTP/1.1 ${code} ${STATUS_CODES[code] ?? 'Unknown'}\r\n`;
+  for (let i = 0; i + 1 < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`;
+  return Buffer.from(`${head}\r\n`, 'latin1');
+}
+
+/** Copies both ways until both sockets are closed. The end of one is the end of the other, after what it still has to send. */
+async function join(client: Duplex, upstream: Duplex): Promise<void> {
+  const closed = [client, upstream].map(
+    (socket) => new Promise<void>((resolve) => socket.once('close', () => resolve())),
+  );
+  const follow = (from: Duplex, to: Duplex) => {
+    from.once('close', () => {
+      if (from.errored === null) closeSocket(to);
+      else resetSocket(to);
+    });
+    from.pipe(to);
+  };
+  follow(client, upstream);
+  follow(upstream, client);
+  await Promise.all(closed);
+}

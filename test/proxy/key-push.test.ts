@@ -1,0 +1,206 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import type { CryptoKey } from 'jose';
+import { createLog } from '../../apis/runtime/log.ts';
+import { keySetMediaType, keySetRoute } from '../../apis/wire/daemon.ts';
+import { importRootKey, type KeySet, verifyKeySet } from '../../apis/wire/keyset.ts';
+import { audienceOf, type TokenClaims, verifyToken } from '../../apis/wire/token.ts';
+import { createDaemon, type Daemon } from '../../daemon/server.ts';
+import { useControlPlane, useNamespace } from '../support/control-plane.ts';
+import { until } from '../support/until.ts';
+import { Cleanup } from './support/cleanup.ts';
+import { startGateway, type TestGateway } from './support/gateway.ts';
+import { codeOf, jsonOf, RawClient } from './support/raw-client.ts';
+import { TestSessions } from './support/sessions.ts';
+import { startUpstream, type Upstream } from './support/upstream.ts';
+
+/** A program that knows keys only by pushes and remembers what it was shown. */
+interface StrictProgram extends Upstream {
+  pushes: KeySet[];
+  calls: TokenClaims[];
+  /** As a restart of the container would. */
+  forgetKeys(): void;
+}
+
+async function startStrictProgram(root: CryptoKey, audience: () => string): Promise<StrictProgram> {
+  const pushes: KeySet[] = [];
+  const calls: TokenClaims[] = [];
+  let keys: KeySet['keys'] = new Map();
+  const upstream = await startUpstream((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      const body = Buffer.concat(chunks).toString();
+      const answer = async () => {
+        if (request.method === 'PUT' && request.url === keySetRoute) {
+          expect(request.headers['content-type']).to.equal(keySetMediaType);
+          const set = await verifyKeySet(body, root);
+          keys = set.keys;
+          pushes.push(set);
+          return response.writeHead(204).end();
+        }
+        const token = (request.headers.authorization ?? '').replace(/^Bearer /, '');
+        calls.push(await verifyToken(token, keys, audience()));
+        return response.end(`did ${body}`);
+      };
+      answer().catch((error: { code?: number; reason?: string }) => {
+        response.writeHead(error.code ?? 500).end(JSON.stringify({ error: 'no', reason: error.reason }));
+      });
+    });
+  });
+  const forgetKeys = () => {
+    keys = new Map();
+  };
+  return { ...upstream, pushes, calls, forgetKeys };
+}
+
+describe('key push', () => {
+  const plane = useControlPlane();
+  const namespace = useNamespace(plane);
+  const cleanup = new Cleanup();
+  let sessions: TestSessions;
+  let gateway: TestGateway;
+
+  before(async () => {
+    sessions = new TestSessions(plane.client, () => namespace.name);
+    gateway = await startGateway({
+      client: plane.client,
+      readyTimeoutMs: 10_000,
+      user: { username: 'bob', uid: 'uid-of-bob', groups: [] },
+    });
+  });
+
+  after(async () => await gateway.stop());
+
+  /** A ready session with this program in it. */
+  async function createSession(name: string, port: number): Promise<void> {
+    await sessions.create({
+      name,
+      authMode: 'sojourn',
+      rootKey: gateway.path.keys.rootPublicKey(),
+      endpoints: [{ pathPrefix: '/', port, protocol: 'HTTP' }],
+    });
+    await sessions.makeReady(name);
+  }
+
+  async function startSession(name: string): Promise<StrictProgram> {
+    const root = await importRootKey(gateway.path.keys.rootPublicKey());
+    let podUid = '';
+    const audience = () => audienceOf({ namespace: namespace.name, sandbox: name, podUid });
+    const program = cleanup.add(await startStrictProgram(root, audience));
+    await createSession(name, program.port);
+    podUid = await sessions.podUid(name);
+    return program;
+  }
+
+  const post = (name: string) => gateway.call(namespace.name, name, { method: 'POST', body: 'work' });
+
+  it('gives the keys before the first call, once for many calls at a time', async () => {
+    const program = await startSession('first');
+    const answers = await Promise.all(Array.from({ length: 20 }, () => post('first')));
+    for (const answer of answers) expect(answer).to.match(/^HTTP\/1\.1 200 .*did work$/s);
+    expect(await post('first')).to.contain('did work');
+    expect(program.pushes).to.have.length(1);
+    expect(program.pushes[0]?.version).to.equal(gateway.path.keys.keySet().version);
+  });
+
+  it('shows the sandbox whose session it is and who calls', async () => {
+    const program = await startSession('who');
+    const answer = await post('who');
+    expect(program.calls[0]).to.include({ username: 'bob', userUid: 'uid-of-bob' });
+    expect(answer).to.contain(`x-agentcube-session-id: ${program.calls[0]?.sessionUid}\r\n`);
+  });
+
+  it('gives the keys again when the program was restarted, and sends a call without a body again', async () => {
+    const program = await startSession('restarted');
+    expect(codeOf(await post('restarted'))).to.equal(200);
+    program.forgetKeys();
+    expect(codeOf(await gateway.call(namespace.name, 'restarted'))).to.equal(200);
+    expect(program.pushes).to.have.length(2);
+  });
+
+  it('never sends a body twice: 503 when to try again, and then it works', async () => {
+    const program = await startSession('body');
+    expect(codeOf(await post('body'))).to.equal(200);
+    program.forgetKeys();
+    const refused = await post('body');
+    expect(jsonOf(refused)).to.include({ kind: 'Status', reason: 'KeyNotReady', code: 503 });
+    expect(refused).to.match(/\r\nretry-after: 1\r\n/i);
+    expect(program.calls).to.have.length(1);
+    expect(codeOf(await post('body'))).to.equal(200);
+  });
+
+  it('passes on a 401 that is the program’s own', async () => {
+    const root = await importRootKey(gateway.path.keys.rootPublicKey());
+    const own = cleanup.add(
+      await startUpstream((request, response) => {
+        if (request.url === keySetRoute) response.writeHead(204).end();
+        else response.writeHead(401, { 'www-authenticate': 'Basic' }).end(`own ${root.type}${'.'.repeat(40_000)}`);
+      }),
+    );
+    await createSession('own-401', own.port);
+    const answer = await gateway.call(namespace.name, 'own-401');
+    expect(answer).to.match(/^HTTP\/1\.1 401 .*www-authenticate: Basic\r\n.*own public\.{40000}/is);
+  });
+
+  it('says KeyNotReady when the program refuses the keys', async () => {
+    const refusing = cleanup.add(await startUpstream((_request, response) => response.writeHead(401).end()));
+    await createSession('refusing', refusing.port);
+    expect(jsonOf(await post('refusing'))).to.include({ reason: 'KeyNotReady' });
+  });
+
+  it('authenticates upgrades in the same way', async () => {
+    const program = await startSession('upgraded');
+    const client = cleanup.close(await RawClient.connect(gateway.port));
+    const path = `/apis/sojourn.dev/v1alpha1/namespaces/${namespace.name}/sessions/upgraded/proxy/tty`;
+    client.send(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tty/1\r\n\r\n`);
+    await client.over();
+    // This program takes every upgrade for a plain request; what counts is that it was shown a token it could verify.
+    expect(client.text).to.match(/^HTTP\/1\.1 200 /);
+    expect(program.calls).to.have.length(1);
+  });
+
+  it('opens the real daemon', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'sojourn-proxy-test-'));
+    cleanup.add({ stop: () => rm(folder, { recursive: true }) });
+    const start = async (port: number, podUid: string): Promise<{ daemon: Daemon; address: AddressInfo }> => {
+      const daemon = await createDaemon(
+        {
+          listenAddress: '127.0.0.1',
+          port,
+          workspace: folder,
+          rootKey: gateway.path.keys.rootPublicKey(),
+          namespace: namespace.name,
+          sandbox: 'daemon',
+          podUid,
+          logLevel: 'error',
+        },
+        { log: createLog({ level: 'error' }), environment: process.env },
+      );
+      return { daemon, address: await daemon.listen() };
+    };
+    // Its port must be known before there is a Pod whose uid it can be told.
+    const placeholder = await start(0, 'none yet');
+    const { port } = placeholder.address;
+    await placeholder.daemon.stop();
+    await createSession('daemon', port);
+    const podUid = await sessions.podUid('daemon');
+    const first = await start(port, podUid);
+    const execute = () =>
+      gateway.call(namespace.name, 'daemon', {
+        method: 'POST',
+        target: '/api/execute',
+        headers: ['Content-Type: application/json'],
+        body: JSON.stringify({ command: ['echo', 'hello'] }),
+      });
+    expect(jsonOf(await execute())).to.include({ stdout: 'hello\n', exit_code: 0 });
+    await first.daemon.stop();
+    const second = await start(port, podUid);
+    cleanup.add(second.daemon);
+    expect(codeOf(await gateway.call(namespace.name, 'daemon', { target: '/api/files?path=.' }))).to.equal(200);
+    await until('the restarted daemon to work', async () => codeOf(await execute()) === 200);
+  });
+});

@@ -1,0 +1,167 @@
+import { expect } from 'chai';
+import { annotations } from '../../apis/names.ts';
+import { useControlPlane, useNamespace } from '../support/control-plane.ts';
+import { until } from '../support/until.ts';
+import { Cleanup } from './support/cleanup.ts';
+import { startGateway, type TestGateway } from './support/gateway.ts';
+import { bodyOf, codeOf, jsonOf } from './support/raw-client.ts';
+import { TestSessions } from './support/sessions.ts';
+import { startUpstream, type Upstream } from './support/upstream.ts';
+
+interface StatusBody {
+  reason: string;
+  message: string;
+  details?: { uid?: string; name?: string; retryAfterSeconds?: number };
+}
+
+describe('readiness wait', () => {
+  const plane = useControlPlane();
+  const namespace = useNamespace(plane);
+  const cleanup = new Cleanup();
+  let sessions: TestSessions;
+  let upstream: Upstream;
+  let patient: TestGateway;
+  let hasty: TestGateway;
+
+  before(async () => {
+    sessions = new TestSessions(plane.client, () => namespace.name);
+    upstream = await startUpstream((request, response) => response.end(`answer to ${request.url}`));
+    patient = await startGateway({ client: plane.client, readyTimeoutMs: 20_000 });
+    hasty = await startGateway({ client: plane.client, readyTimeoutMs: 100 });
+  });
+
+  after(async () => {
+    await Promise.all([patient.stop(), hasty.stop(), upstream.stop()]);
+  });
+
+  const create = (name: string, more: object = {}) =>
+    sessions.create({ name, endpoints: [{ pathPrefix: '/', port: upstream.port, protocol: 'HTTP' }], ...more });
+  const call = (name: string, gateway = hasty) => gateway.call(namespace.name, name);
+
+  it('holds a call to a session that is on its way and answers as soon as it is ready', async () => {
+    await create('on-its-way');
+    const answer = call('on-its-way', patient);
+    expect(jsonOf<StatusBody>(await call('on-its-way'))).to.include({ reason: 'SessionNotReady' });
+    await sessions.makeReady('on-its-way');
+    expect(bodyOf(await answer)).to.contain('answer to /');
+  });
+
+  it('gives up after its time with 503 and when to try again', async () => {
+    await create('never');
+    const answer = await call('never');
+    const body = jsonOf<StatusBody>(answer);
+    expect(codeOf(answer)).to.equal(503);
+    expect(body.reason).to.equal('SessionNotReady');
+    expect(body.details).to.include({ name: 'never', retryAfterSeconds: 1 });
+    expect(answer).to.match(/\r\nretry-after: 1\r\n/i);
+    expect(answer).to.contain(`x-agentcube-session-id: ${body.details?.uid}\r\n`);
+  });
+
+  it('stops waiting when the client leaves', async () => {
+    await create('abandoned');
+    const inFlight = async () =>
+      (await patient.registry.getSingleMetricAsString('sojourn_invocations_in_flight')) ?? '';
+    const waiting = fetch(
+      `http://127.0.0.1:${patient.port}/apis/sojourn.dev/v1alpha1/namespaces/${namespace.name}/sessions/abandoned/proxy/`,
+      { signal: AbortSignal.timeout(300) },
+    ).catch(() => 'left');
+    await until('the call to wait', async () => (await inFlight()).includes('{kind="request"} 1'));
+    expect(await waiting).to.equal('left');
+    await until('the call to end', async () => (await inFlight()).includes('{kind="request"} 0'));
+  });
+
+  it('knows a session from the moment its creation was acknowledged', async () => {
+    for (let number = 0; number < 10; number += 1) {
+      await create(`fresh-${number}`);
+      expect(jsonOf<StatusBody>(await call(`fresh-${number}`)).reason).to.equal('SessionNotReady');
+    }
+  });
+
+  it('says 404 for a session that is not there', async () => {
+    const body = jsonOf<StatusBody>(await call('absent', patient));
+    expect(body).to.include({ reason: 'NotFound', message: 'sessions.sojourn.dev "absent" not found' });
+  });
+
+  it('says 409 for a session that its spec suspends', async () => {
+    await create('held', { spec: { suspended: true } });
+    await until(
+      'the hold to be seen',
+      async () => jsonOf<StatusBody>(await call('held')).reason === 'SessionSuspended',
+    );
+    expect(codeOf(await call('held', patient))).to.equal(409);
+  });
+
+  it('says 410 for a session that is being deleted', async () => {
+    await create('ending', { finalizers: ['example.com/hold'] });
+    await sessions.delete('ending');
+    await until('the deletion to be seen', async () => codeOf(await call('ending')) === 410);
+    expect(jsonOf<StatusBody>(await call('ending', patient)).reason).to.equal('Gone');
+    await sessions.patch('ending', { metadata: { finalizers: null } });
+  });
+
+  it('says 503 with the reason for a session that failed', async () => {
+    await create('failed');
+    const failure = JSON.stringify({ reason: 'ErrImagePull', message: 'no such image' });
+    await sessions.patch('failed', { metadata: { annotations: { [annotations.failure]: failure } } });
+    await until('the failure to be seen', async () => {
+      const body = jsonOf<StatusBody>(await call('failed'));
+      return body.reason === 'SessionFailed' && body.message.includes('ErrImagePull: no such image');
+    });
+  });
+
+  it('says 503 for a session whose stored data is broken', async () => {
+    await create('broken');
+    await sessions.patch('broken', { metadata: { annotations: { [annotations.session]: 'not JSON' } } });
+    await until('the damage to be seen', async () => {
+      const body = jsonOf<StatusBody>(await call('broken'));
+      return body.reason === 'SessionFailed' && body.message.includes('DocumentUnreadable');
+    });
+  });
+
+  it('dials no Pod that another controls, or none, whatever its name', async () => {
+    await sessions.createForeignPod('impostor');
+    await sessions.makeReady('impostor');
+    await create('impostor');
+    expect(jsonOf<StatusBody>(await call('impostor')).reason).to.equal('SessionNotReady');
+  });
+
+  it('dials no Pod that is not ready, and waits for the one that replaces a Pod', async () => {
+    await create('replaced');
+    await sessions.makeReady('replaced');
+    await until('the session to answer', async () => codeOf(await call('replaced')) === 200);
+    await sessions.makeReady('replaced', { ready: false });
+    await until('the Pod to be left alone', async () => codeOf(await call('replaced')) === 503);
+    await sessions.deletePod('replaced');
+    const answer = call('replaced', patient);
+    await sessions.makeReady('replaced');
+    expect(codeOf(await answer)).to.equal(200);
+  });
+
+  it('refuses addresses that no Pod may have', async () => {
+    const strict = cleanup.add(
+      await startGateway({ client: plane.client, readyTimeoutMs: 100, allowLoopbackPods: false }),
+    );
+    await create('loopback');
+    await sessions.makeReady('loopback');
+    await until('the session to answer elsewhere', async () => codeOf(await call('loopback')) === 200);
+    await until('the refusal', async () => codeOf(await call('loopback', strict)) === 502);
+    const body = jsonOf<StatusBody>(await call('loopback', strict));
+    expect(body.reason).to.equal('UpstreamFailed');
+    expect(body.message).not.to.contain('127.0.0.1');
+  });
+
+  it('prefers the endpoint with the longest prefix and keeps the prefix', async () => {
+    const second = cleanup.add(await startUpstream((request, response) => response.end(`second: ${request.url}`)));
+    await create('two-ports', {
+      endpoints: [
+        { pathPrefix: '/', port: upstream.port, protocol: 'HTTP' },
+        { pathPrefix: '/api', port: second.port, protocol: 'HTTP' },
+      ],
+    });
+    await sessions.makeReady('two-ports');
+    await until('the session to answer', async () => codeOf(await call('two-ports')) === 200);
+    const get = async (target: string) => await hasty.call(namespace.name, 'two-ports', { target });
+    expect(await get('/api/x?y=1')).to.contain('second: /api/x?y=1');
+    expect(await get('/apiary')).to.contain('answer to /apiary');
+  });
+});
