@@ -1,0 +1,114 @@
+import { group, version } from '../../apis/names.ts';
+import { definitionNames, type Json, queryParameters } from './definitions.ts';
+
+/** One operation, before it is written in the terms of OpenAPI v2 or v3. */
+export interface Operation {
+  method: 'get' | 'post' | 'put' | 'patch' | 'delete';
+  id: string;
+  description: string;
+  action: string;
+  parameters: Json[];
+  /** Definition of the body, if it takes one. */
+  body?: string;
+  /** Definition of a successful answer; absent for what the sandbox answers. */
+  answer?: string;
+  code: 200 | 201;
+}
+
+export interface PathItem {
+  path: string;
+  /** Parameters in the path. */
+  parameters: ('namespace' | 'name' | 'path')[];
+  operations: Operation[];
+}
+
+const root = `/apis/${group}/${version}`;
+const { session, sessionList, deleteOptions, status } = definitionNames;
+
+/** Every path that kubectl, client generators and `kubectl explain` find in the documents. */
+export function pathItems(): PathItem[] {
+  return [
+    { path: `${root}/sessions`, parameters: [], operations: [listOperation('listSessionForAllNamespaces')] },
+    {
+      path: `${root}/namespaces/{namespace}/sessions`,
+      parameters: ['namespace'],
+      operations: [
+        listOperation('listNamespacedSession'),
+        {
+          method: 'post',
+          id: 'createNamespacedSession',
+          description: 'create a Session',
+          action: 'post',
+          parameters: queryParameters.create,
+          body: session,
+          answer: session,
+          code: 201,
+        },
+        {
+          method: 'delete',
+          id: 'deleteCollectionNamespacedSession',
+          description: 'delete collection of Session',
+          action: 'deletecollection',
+          parameters: queryParameters.deletecollection,
+          body: deleteOptions,
+          answer: sessionList,
+          code: 200,
+        },
+      ],
+    },
+    {
+      path: `${root}/namespaces/{namespace}/sessions/{name}`,
+      parameters: ['namespace', 'name'],
+      operations: [
+        {
+          method: 'get',
+          id: 'readNamespacedSession',
+          description: 'read the specified Session',
+          action: 'get',
+          parameters: [],
+          answer: session,
+          code: 200,
+        },
+        {
+          method: 'delete',
+          id: 'deleteNamespacedSession',
+          description: 'delete a Session',
+          action: 'delete',
+          parameters: queryParameters.delete,
+          body: deleteOptions,
+          answer: status,
+          code: 200,
+        },
+      ],
+    },
+    {
+      path: `${root}/namespaces/{namespace}/sessions/{name}/proxy/{path}`,
+      parameters: ['namespace', 'name', 'path'],
+      operations: (['get', 'post', 'put', 'patch', 'delete'] as const).map(proxyOperation),
+    },
+  ];
+}
+
+function listOperation(id: string): Operation {
+  return {
+    method: 'get',
+    id,
+    description: 'list or watch objects of kind Session',
+    action: 'list',
+    parameters: queryParameters.list,
+    answer: sessionList,
+    code: 200,
+  };
+}
+
+function proxyOperation(method: Operation['method']): Operation {
+  const name = method.charAt(0).toUpperCase() + method.slice(1);
+  return {
+    method,
+    id: `connect${name}NamespacedSessionProxyWithPath`,
+    description: `connect ${method.toUpperCase()} requests to the sandbox of a Session: an invocation`,
+    action: 'connect',
+    parameters: [],
+    code: 200,
+  };
+}

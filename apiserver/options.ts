@@ -1,0 +1,28 @@
+import { type FlagValues, parseOptions, parseSwitch, parseText } from '../apis/runtime/options.ts';
+import { listenPort, operationsPort, serverFlags } from '../apis/runtime/server-flags.ts';
+
+const flags = {
+  ...serverFlags,
+  'listen-port': listenPort('6443'),
+  'operations-port': operationsPort('8081'),
+  'tls-cert-file': {
+    value: 'FILE',
+    help: 'serving certificate, PEM; its names must have SERVICE.NAMESPACE.svc',
+    parse: parseText,
+  },
+  'allow-unguarded': {
+    help: 'serve although no admission policy guards session data; for experiments only',
+    default: 'false',
+    parse: parseSwitch,
+  },
+} as const;
+
+export type ApiserverOptions = FlagValues<typeof flags>;
+
+/**
+ * Reads this binary's command line.
+ * @throws UsageError with every problem of it.
+ */
+export function readOptions(argv: readonly string[], env: NodeJS.ProcessEnv): ApiserverOptions {
+  return parseOptions('sojourn-apiserver', flags, argv, env);
+}

@@ -1,0 +1,130 @@
+import { readFile } from 'node:fs/promises';
+import { collectDefaultMetrics, Registry } from 'prom-client';
+import { loadClusterConfig } from '../apis/client/kubeconfig.ts';
+import { KubeClient } from '../apis/client/transport.ts';
+import { accounts } from '../apis/names.ts';
+import { Lifecycle } from '../apis/runtime/lifecycle.ts';
+import { Listener } from '../apis/runtime/listener.ts';
+import type { Log } from '../apis/runtime/log.ts';
+import { type Probe, serveOperations } from '../apis/runtime/operations.ts';
+import { UsageError } from '../apis/runtime/options.ts';
+import { Authorizer } from '../proxy/access/authorize.ts';
+import { createInvocationPath } from '../proxy/invocation/invocation-path.ts';
+import { rejectUpgrade, respondError } from '../proxy/invocation/respond.ts';
+import { FrontProxyAuthenticator } from './authentication/front-proxy.ts';
+import { RequestHeaderConfigSource } from './authentication/request-header-config.ts';
+import { DiscoveryHandler } from './discovery/handler.ts';
+import { Guard } from './guard.ts';
+import { Dispatcher, type Exchange, type Upgrade } from './http/dispatcher.ts';
+import type { ApiserverOptions } from './options.ts';
+import { SessionHandler } from './sessions/handler.ts';
+import { SandboxStorage } from './sessions/sandbox-storage.ts';
+import { EventEncoder } from './watch/encoding.ts';
+import { SessionCache } from './watch/session-cache.ts';
+
+/** How long open requests may go on once the process was asked to stop. */
+const drainMs = 10_000;
+/**
+ * Above about 128 KiB nghttp2 answers one field by ending the whole connection, on which kube-apiserver carries every
+ * watch and stream of the cluster; below this announced limit only the one request fails.
+ */
+const largestHeadersBytes = 96 * 1024;
+
+/** Wires the aggregated API server and starts it. Discovery answers at once; sessions when everything is synced. */
+export async function startApiserver(
+  options: ApiserverOptions,
+  log: Log,
+): Promise<{ port: number; stop: () => Promise<void> }> {
+  const { 'tls-cert-file': certFile, 'tls-private-key-file': keyFile } = options;
+  if (certFile === undefined || keyFile === undefined) {
+    throw new UsageError(
+      'sojourn-apiserver: --tls-cert-file and --tls-private-key-file are required: kube-apiserver speaks TLS only',
+    );
+  }
+  const lifecycle = new Lifecycle(log);
+  const client = new KubeClient(await loadClusterConfig(options.kubeconfig), { userAgent: accounts.apiserver });
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const requestHeader = new RequestHeaderConfigSource(client, log);
+  const guard = new Guard(client, log);
+  const cache = new SessionCache(client, log);
+  const invocations = createInvocationPath({
+    client,
+    sandboxes: cache,
+    allowLoopbackPods: options['allow-loopback-pods'],
+    registry,
+    log,
+  });
+  const storage = new SandboxStorage({ client, cache, rootKey: () => invocations.keys.rootPublicKey(), now: Date.now });
+  const ready: Probe[] = [
+    probe('front-proxy-settings', () =>
+      requestHeader.current === undefined ? 'not read from kube-apiserver yet' : undefined,
+    ),
+    probe('sessions-synced', () => (cache.synced ? undefined : 'the sandboxes have not been listed yet')),
+    probe('session-guard', () => (options['allow-unguarded'] ? undefined : guard.problem())),
+    ...invocations.ready,
+  ];
+  const dispatcher = new Dispatcher({
+    authenticator: new FrontProxyAuthenticator(() => requestHeader.current),
+    authorizer: new Authorizer(client),
+    discovery: new DiscoveryHandler(),
+    sessions: new SessionHandler({ storage, cache, encoder: new EventEncoder(Date.now), now: Date.now }),
+    invocations,
+    live: [],
+    ready,
+  });
+  if (options['allow-unguarded'])
+    log.warn('session data is NOT guarded: anybody who may patch Sandboxes can forge sessions');
+  for (const part of [requestHeader, guard, cache, invocations]) part.start();
+  lifecycle.started({ name: 'client', stop: () => client.close() });
+  lifecycle.started({
+    name: 'watches',
+    stop: async () => {
+      await Promise.all([requestHeader.stop(), guard.stop(), cache.stop(), invocations.stop()]);
+    },
+  });
+  const serve = async (exchange: Exchange) => {
+    try {
+      await dispatcher.handle(exchange);
+    } catch (error) {
+      respondError(exchange.request, exchange.response, error, log);
+    }
+  };
+  const serveUpgrade = async (upgrade: Upgrade) => {
+    // Node takes its own listener away with the upgrade; an unheard "error" would end the process.
+    upgrade.socket.on('error', () => upgrade.socket.destroy());
+    try {
+      await dispatcher.handleUpgrade(upgrade);
+    } catch (error) {
+      rejectUpgrade(upgrade.socket, error, log);
+    }
+  };
+  const listener = await Listener.open({
+    address: options['listen-address'],
+    port: options['listen-port'],
+    tls: { cert: await readFile(certFile), key: await readFile(keyFile), clientCertificates: 'ask' },
+    largestHeadersBytes,
+    // kube-apiserver carries every watch of the cluster on a few connections.
+    mostStreams: 10_000,
+    onRequest: (request, response, sendContinue) => void serve({ request, response, sendContinue }),
+    onUpgrade: (request, socket, head) => void serveUpgrade({ request, socket, head }),
+  });
+  lifecycle.started({ name: 'listener', stop: () => listener.stop({ graceMs: drainMs }) });
+  // Stopped before the listener, which waits for open requests: watches would go on for half an hour.
+  lifecycle.started({ name: 'watch streams', stop: () => cache.endWatches() });
+  const operations = await serveOperations({
+    host: options['operations-address'],
+    port: options['operations-port'],
+    live: [],
+    ready,
+    registry,
+    log,
+  });
+  lifecycle.started({ name: 'operations', stop: operations.stop });
+  log.info('serving', { address: options['listen-address'], port: listener.port, operationsPort: operations.port });
+  return { port: listener.port, stop: () => lifecycle.stop() };
+}
+
+function probe(name: string, check: () => string | undefined): Probe {
+  return { name, check };
+}

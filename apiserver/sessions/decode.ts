@@ -1,0 +1,91 @@
+import { ApiError, clip, invalid } from '../../apis/machinery/errors.ts';
+import type { ObjectMeta, StatusCause } from '../../apis/machinery/meta.ts';
+import { checkSchema, type Schema } from '../../apis/machinery/schema.ts';
+import { group, groupVersion, kind } from '../../apis/names.ts';
+import { objectMetaSchema } from '../../apis/v1alpha1/object-meta-schema.ts';
+import { type SessionSpec, sessionSpec } from '../../apis/v1alpha1/types.ts';
+
+export type FieldValidation = 'Ignore' | 'Warn' | 'Strict';
+
+const sessionSchema: Schema = {
+  type: 'object',
+  properties: {
+    apiVersion: { type: 'string' },
+    kind: { type: 'string' },
+    metadata: objectMetaSchema,
+    spec: sessionSpec as Schema,
+    // Nobody writes a status, but what was read may be sent back.
+    status: { type: 'object', additionalProperties: true },
+  },
+  required: ['spec'],
+};
+
+/** A Session as a client sent it: of the right shape, unknown fields dropped. */
+export interface DecodedSession {
+  metadata: ObjectMeta;
+  spec: SessionSpec;
+  /** Texts for Warning headers. */
+  warnings: string[];
+}
+
+/**
+ * Decodes a request body as a Session.
+ * @throws ApiError BadRequest (not a Session, or unknown fields under Strict), Invalid (a field of the wrong type).
+ */
+export function decodeSession(body: Buffer, fieldValidation: FieldValidation): DecodedSession {
+  const value = parseJson(body);
+  if (value.apiVersion !== undefined && value.apiVersion !== groupVersion) {
+    const message = `the API version in the data (${typeof value.apiVersion === 'string' ? clip(value.apiVersion) : typeof value.apiVersion}) does not match the expected API version (${groupVersion})`;
+    throw new ApiError('BadRequest', message);
+  }
+  if (value.kind !== undefined && value.kind !== kind) {
+    throw undecodable(
+      `the kind in the data is ${JSON.stringify(typeof value.kind === 'string' ? clip(value.kind) : typeof value.kind)}`,
+    );
+  }
+  const { causes, unknownFields, pruned } = checkSchema(value, sessionSchema, '');
+  const unknown = unknownFields.map((field) => `unknown field "${field}"`);
+  if (fieldValidation === 'Strict' && unknown.length > 0)
+    throw undecodable(`strict decoding error: ${unknown.join(', ')}`);
+  const decoded = pruned as { metadata?: ObjectMeta; spec: SessionSpec };
+  if (causes.length > 0) throw invalidSession(decoded.metadata?.name ?? '', causes);
+  return { metadata: decoded.metadata ?? {}, spec: decoded.spec, warnings: fieldValidation === 'Warn' ? unknown : [] };
+}
+
+/** Reads the `fieldValidation` parameter; Warn is kube-apiserver's default. */
+export function readFieldValidation(query: URLSearchParams): FieldValidation {
+  const text = query.get('fieldValidation') ?? '';
+  if (text === '') return 'Warn';
+  if (text === 'Ignore' || text === 'Warn' || text === 'Strict') return text;
+  const message = `fieldValidation: Unsupported value: ${JSON.stringify(text)}: supported values: "Ignore", "Strict", "Warn"`;
+  throw new ApiError('Invalid', `CreateOptions.meta.k8s.io "" is invalid: ${message}`, {
+    details: {
+      group: 'meta.k8s.io',
+      kind: 'CreateOptions',
+      causes: [{ reason: 'FieldValueNotSupported', message, field: 'fieldValidation' }],
+    },
+  });
+}
+
+/** The 422 of a Session with every cause. */
+export function invalidSession(name: string, causes: readonly StatusCause[]): ApiError {
+  return invalid(kind, group, name, causes);
+}
+
+function parseJson(body: Buffer): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(body.toString('utf8'));
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    throw undecodable(error.message);
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw undecodable('the body is not a JSON object');
+  return value as Record<string, unknown>;
+}
+
+function undecodable(problem: string): ApiError {
+  const [, version = ''] = groupVersion.split('/');
+  return new ApiError('BadRequest', `${kind} in version "${version}" cannot be handled as a ${kind}: ${problem}`);
+}
