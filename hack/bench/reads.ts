@@ -1,0 +1,96 @@
+import type { KubeClient } from '../../apis/client/transport.ts';
+import type { KubeList } from '../../apis/machinery/meta.ts';
+import type { Session } from '../../apis/v1alpha1/types.ts';
+import type { Cluster } from '../cluster/cluster.ts';
+import type { Benchmark, Contest, Reading, Side, Size } from './harness/benchmark.ts';
+import { percentile } from './harness/statistics.ts';
+import { eventually, isReady, Workplace } from './harness/workplace.ts';
+
+const sizes: Record<Size, { sessions: number; gets: number; lists: number }> = {
+  full: { sessions: 200, gets: 100, lists: 10 },
+  tiny: { sessions: 2, gets: 2, lists: 1 },
+};
+const creatorsAtOnce = 8;
+
+export const reads: Benchmark = {
+  name: 'reads',
+  how: `GET of one and LIST of ${sizes.full.sessions} through kube-apiserver, one after the other, at resourceVersion "" and "0"`,
+  open,
+};
+
+async function open(cluster: Cluster, size: Size): Promise<Contest> {
+  const workplace = await Workplace.create(cluster.client);
+  const names = Array.from({ length: sizes[size].sessions }, (_, index) => `session-${index}`);
+  await createAll(workplace, names);
+  const side = (name: string, collection: string): Side => ({
+    name,
+    round: () => measure(cluster.client, collection, { names, ...sizes[size] }),
+  });
+  return {
+    reference: side('their Sandboxes', workplace.sandboxes),
+    subjects: [side('sessions', workplace.sessions)],
+    close: () => workplace.remove(),
+  };
+}
+
+/** Returns once all are Ready and the controllers are quiet. */
+async function createAll(workplace: Workplace, names: readonly string[]): Promise<void> {
+  const left = [...names];
+  const create = async () => {
+    for (let name = left.pop(); name !== undefined; name = left.pop()) await workplace.createSession(name, 'none');
+  };
+  await Promise.all(Array.from({ length: creatorsAtOnce }, create));
+  await eventually('all sessions are ready', async () => {
+    const { items } = await workplace.client.request<KubeList<Session>>({ path: workplace.sessions });
+    return items.length === names.length && items.every(isReady);
+  });
+}
+
+interface Amount {
+  names: readonly string[];
+  gets: number;
+  lists: number;
+}
+
+async function measure(client: KubeClient, collection: string, { names, gets, lists }: Amount): Promise<Reading[]> {
+  const readings: Reading[] = [];
+  for (const resourceVersion of [undefined, '0']) {
+    const at = `at "${resourceVersion ?? ''}"`;
+    const query = { resourceVersion };
+    const getTimes = await timed(gets, async (index) => {
+      const name = names[index % names.length];
+      const { status, body } = await client.requestRaw({ path: `${collection}/${name}`, query });
+      if (status !== 200 || !body.includes(`"name":"${name}"`)) throw wrong(`${collection}/${name}`, status, body);
+    });
+    const listTimes = await timed(lists, async (index) => {
+      const { status, body } = await client.requestRaw({ path: collection, query });
+      if (status !== 200) throw wrong(collection, status, body);
+      // One look inside is enough, and costs no other reading anything.
+      if (index === 0) checkList(collection, body, names.length);
+    });
+    for (const percent of [50, 99]) {
+      readings.push({ measure: `GET ${at}, p${percent}`, unit: 'ms', value: percentile(getTimes, percent) });
+    }
+    readings.push({ measure: `LIST ${at}, p50`, unit: 'ms', value: percentile(listTimes, 50) });
+  }
+  return readings;
+}
+
+async function timed(times: number, read: (index: number) => Promise<void>): Promise<number[]> {
+  const taken: number[] = [];
+  for (let index = 0; index < times; index += 1) {
+    const began = performance.now();
+    await read(index);
+    taken.push(performance.now() - began);
+  }
+  return taken;
+}
+
+function checkList(collection: string, body: Buffer, expected: number): void {
+  const { items } = JSON.parse(body.toString('utf8')) as KubeList<Session>;
+  if (items.length !== expected) throw new Error(`LIST of ${collection} had ${items.length} items, not ${expected}`);
+}
+
+function wrong(path: string, status: number, body: Buffer): Error {
+  return new Error(`GET ${path} gave a wrong answer: ${status} ${body.toString('utf8', 0, 300)}`);
+}

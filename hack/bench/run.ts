@@ -1,0 +1,97 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { availableParallelism, loadavg, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Cluster, startCluster } from '../cluster/cluster.ts';
+import { ensureBinaries } from '../kube/binaries.ts';
+import type { Reporter } from '../kube/progress.ts';
+import { coldStart } from './cold-start.ts';
+import type { Benchmark } from './harness/benchmark.ts';
+import { runContest } from './harness/comparison.ts';
+import { tableFoot, tableHead, tableSection } from './harness/table.ts';
+import { invocation } from './invocation.ts';
+import { reads } from './reads.ts';
+import { watchEvent } from './watch-event.ts';
+
+export const benchmarks: readonly Benchmark[] = [invocation, watchEvent, coldStart, reads];
+
+const rounds = 5;
+/** The longest that a run may take once the Kubernetes binaries are there. */
+const limitMs = 170_000;
+
+export interface BenchOptions extends Reporter {
+  /** Parts of names; all benchmarks when there are none. */
+  patterns: readonly string[];
+  /** Where the table goes; everything else is reported. */
+  print: (text: string) => void;
+  /** Ends the run early. */
+  signal: AbortSignal;
+}
+
+/**
+ * `npm run bench [PATTERN...]`: runs benchmarks on a local cluster of their own, in a folder that is gone afterwards, and
+ * prints how they compare. Slow is never wrong: only errors and wrong answers are.
+ * @returns the exit code: 0, 1 when something broke, 2 when no benchmark has such a name.
+ */
+export async function bench(options: BenchOptions): Promise<number> {
+  const { patterns, report } = options;
+  const chosen = benchmarks.filter(({ name }) => patterns.length === 0 || patterns.some((part) => name.includes(part)));
+  if (chosen.length === 0) {
+    report(`no benchmark matches; there are ${benchmarks.map(({ name }) => name).join(', ')}`);
+    return 2;
+  }
+  await ensureBinaries(options);
+  const signal = AbortSignal.any([options.signal, AbortSignal.timeout(limitMs)]);
+  report(`Starting a local cluster for ${chosen.map(({ name }) => name).join(', ')}; it takes up to three minutes.`);
+  return await withCluster({ ...options, signal }, (cluster) => compareAll(chosen, cluster, { ...options, signal }));
+}
+
+async function withCluster(options: BenchOptions, run: (cluster: Cluster) => Promise<number>): Promise<number> {
+  const { report, signal } = options;
+  const dir = await mkdtemp(join(tmpdir(), 'sojourn-bench-'));
+  let lost = 0;
+  const onExit = ({ name, logTail }: { name: string; logTail: string }) => {
+    lost += 1;
+    report(`${name} ended by itself:\n${logTail}`);
+  };
+  try {
+    const cluster = await startCluster({ ...options, signal, dir, onExit });
+    try {
+      const code = await run(cluster);
+      return lost > 0 ? 1 : code;
+    } finally {
+      await cluster.stop();
+    }
+  } finally {
+    await rm(dir, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+async function compareAll(chosen: readonly Benchmark[], cluster: Cluster, options: BenchOptions): Promise<number> {
+  const { print, report, signal } = options;
+  let code = 0;
+  print(`${availableParallelism()} CPUs, load ${loadavg()[0]?.toFixed(1)}, Node.js ${process.version}\n`);
+  print(tableHead());
+  for (const benchmark of chosen) {
+    signal.throwIfAborted();
+    report(`  ${benchmark.name} ...`);
+    try {
+      print(`${await compare(benchmark, cluster, signal)}\n`);
+    } catch (error) {
+      signal.throwIfAborted();
+      code = 1;
+      report(`${benchmark.name} broke: ${error instanceof Error ? error.stack : String(error)}`);
+    }
+  }
+  print(tableFoot(rounds));
+  return code;
+}
+
+async function compare({ name, how, open }: Benchmark, cluster: Cluster, signal: AbortSignal): Promise<string> {
+  const contest = await open(cluster, 'full');
+  try {
+    const rows = await runContest(contest, { rounds, signal });
+    return tableSection({ name, how, beside: contest.reference.name, rows });
+  } finally {
+    await contest.close();
+  }
+}
