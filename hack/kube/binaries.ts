@@ -81,6 +81,7 @@ function kubernetesPlan(moduleDir: string): Plan {
   ];
   return {
     name: 'kube',
+    subject: 'The Kubernetes binaries',
     announcement: `Building Kubernetes ${KUBERNETES_VERSION} and the agent-sandbox controller (once; takes minutes)`,
     moduleDir,
     targets: [

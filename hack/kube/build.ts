@@ -23,6 +23,8 @@ export interface ModuleFolder {
 export interface Plan {
   /** Names the entry in the cache. */
   name: string;
+  /** What is built, in the plural, as the beginning of a sentence: `The Kubernetes binaries`. */
+  subject: string;
   /** Said when a build begins. */
   announcement: string;
   moduleDir: string;

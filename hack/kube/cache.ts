@@ -76,6 +76,7 @@ async function buildInto(entry: string, plan: Plan, context: BuildContext): Prom
   await mkdir(result, { recursive: true });
   try {
     const go = await findGo({
+      subject: plan.subject,
       ...context,
       moduleDir: plan.moduleDir,
       onChild: (child) => writeFile(join(workshop, CHILD_FILE), JSON.stringify(child)),

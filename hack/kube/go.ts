@@ -15,6 +15,8 @@ export interface Go {
 
 /** How Go is run: where, in which environment, until when, and who is told of each child (to clean up after us). */
 export interface GoOptions {
+  /** What it builds, as the beginning of a sentence. */
+  subject: string;
   moduleDir: string;
   env: NodeJS.ProcessEnv;
   signal?: AbortSignal;
@@ -40,15 +42,15 @@ export async function findGo(options: GoOptions): Promise<Go> {
   } catch (error) {
     options.signal?.throwIfAborted();
     if (isMissingFile(error)) {
-      throw new SetupError(`The Kubernetes binaries must be built once, and Go was not found: ${advice}.`);
+      throw new SetupError(`${options.subject} must be built once, and Go was not found: ${advice}.`);
     }
     if (!(error instanceof SetupError)) throw error;
     throw new SetupError(
-      `The Kubernetes binaries must be built once, and the Go found here cannot do it: ${advice}.\n${error.message}`,
+      `${options.subject} must be built once, and the Go found here cannot do it: ${advice}.\n${error.message}`,
     );
   }
   if (!atLeast(found, required)) {
-    throw new SetupError(`The Kubernetes binaries must be built once, and Go is only ${found}: ${advice}.`);
+    throw new SetupError(`${options.subject} must be built once, and Go is only ${found}: ${advice}.`);
   }
   return go;
 }

@@ -21,7 +21,7 @@ describe('a build that cannot succeed', () => {
   it('says what to install when there is no Go', async () => {
     const failure = await failureOf(tiny.ensure({ env: { PATH: '/nonexistent' } }));
     expect(failure.message).to.equal(
-      'The Kubernetes binaries must be built once, and Go was not found: ' +
+      'The tiny binaries must be built once, and Go was not found: ' +
         'install Go 1.21 or newer from https://go.dev/dl and start again.',
     );
     expect(await tiny.cached()).to.deep.equal([]);
@@ -31,7 +31,7 @@ describe('a build that cannot succeed', () => {
     await tiny.requireGo('1.999');
     const failure = await failureOf(tiny.ensure({ env: { ...tiny.env, GOTOOLCHAIN: 'local' } }));
     expect(failure.message).to.match(
-      /^The Kubernetes binaries .*, and Go is only [\d.]+: install Go 1\.999 or newer from https:\/\/go\.dev\/dl and start again\.$/,
+      /^The tiny binaries .*, and Go is only [\d.]+: install Go 1\.999 or newer from https:\/\/go\.dev\/dl and start again\.$/,
     );
     expect(await tiny.cached()).to.deep.equal([]);
   });

@@ -23,6 +23,7 @@ export class TinyModule {
     this.env = { ...process.env, PATH: `${join(root, 'path')}:${process.env.PATH}` };
     this.plan = {
       name: 'tiny',
+      subject: 'The tiny binaries',
       announcement: 'Building a tiny program',
       moduleDir: join(root, 'module'),
       targets: [{ package: 'example.test/tiny', file: 'greet' }],
