@@ -1,5 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import { createServer as createHttpServer, type Server } from 'node:http';
+import { createServer as createHttpServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import {
   createSecureServer,
   type Http2SecureServer,
@@ -9,13 +8,14 @@ import {
 } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { noteAnswer, owedBy } from './exchanges.ts';
+import { defaultLimits, type ListenerLimits } from './listener-limits.ts';
+import { overloaded, refusalOf, refuse, refuseConnect, refuseMalformed, turnAway } from './refusal.ts';
 
 /** A request and its response in either HTTP version; HTTP/2 ones come in Node's compatible form. */
 export type ClientRequest = IncomingMessage | Http2ServerRequest;
 export type ClientResponse = ServerResponse | Http2ServerResponse;
 
-/** Longer than the idle time of common load balancers and of kube-apiserver (90 s), so that they and not we end idle connections. */
-const keepAliveMs = 120_000;
 /** Node's own limit is low enough to refuse users of a few hundred groups. */
 const mostHeaders = 20_000;
 
@@ -37,6 +37,8 @@ export interface ListenerOptions {
   largestHeadersBytes: number;
   /** Requests at once on one HTTP/2 connection. */
   mostStreams: number;
+  /** Those that differ from the defaults. */
+  limits?: Partial<ListenerLimits>;
   /** `sendContinue` is given when the client waits for a 100 before it sends its body. */
   onRequest: (request: ClientRequest, response: ClientResponse, sendContinue?: () => void) => void;
   onUpgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
@@ -45,13 +47,18 @@ export interface ListenerOptions {
 /** A port that speaks HTTP/2 and HTTP/1.1 over TLS, or plain HTTP/1.1. */
 export class Listener {
   readonly #server: Server | Http2SecureServer;
+  readonly #limits: ListenerLimits;
+  readonly #plain: boolean;
   readonly #sockets = new Set<Duplex>();
   readonly #sessions = new Set<ServerHttp2Session>();
+  #draining = false;
   #stopping = false;
 
   private constructor(options: ListenerOptions) {
-    this.#server = options.tls === undefined ? createHttpServer() : createTlsServer(options.tls, options);
-    configure(this.#server);
+    this.#limits = { ...defaultLimits, ...options.limits };
+    this.#plain = options.tls === undefined;
+    this.#server = options.tls === undefined ? createHttpServer() : createTlsServer(options.tls, options, this.#limits);
+    configure(this.#server, this.#limits);
     this.#track();
     this.#handle(options);
   }
@@ -71,6 +78,15 @@ export class Listener {
     return (this.#server.address() as AddressInfo).port;
   }
 
+  /**
+   * Asks clients to connect elsewhere, by `Connection: close` with each answer or by a GOAWAY, and goes on to serve all
+   * that come nevertheless: whoever balances load learns only after a while that this process is about to stop.
+   */
+  drain(): void {
+    this.#draining = true;
+    for (const session of this.#sessions) session.close();
+  }
+
   /** Accepts nothing new, lets what is in flight end for as long as `graceMs`, then cuts it. */
   async stop({ graceMs }: { graceMs: number }): Promise<void> {
     this.#stopping = true;
@@ -86,15 +102,21 @@ export class Listener {
   #track(): void {
     const server: Server = this.#server as Server;
     server.on('connection', (socket: Socket) => {
+      if (this.#sockets.size >= this.#limits.mostConnections) {
+        // A TLS client could be told only after a handshake, the dearest part of all.
+        if (this.#plain) turnAway(socket, overloaded());
+        else socket.destroy();
+        return;
+      }
       // A peer that vanished says nothing; without this its upgrade or stream would be kept.
-      socket.setKeepAlive(true, keepAliveMs);
+      socket.setKeepAlive(true, this.#limits.keepAliveMs);
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));
     });
     (this.#server as Http2SecureServer).on('session', (session) => {
       this.#sessions.add(session);
       // HTTP/1.1 has its keep-alive time; an HTTP/2 connection nobody uses would stay for ever.
-      session.setTimeout(keepAliveMs, () => session.close());
+      session.setTimeout(this.#limits.keepAliveMs, () => session.close());
       session.once('close', () => this.#sessions.delete(session));
     });
   }
@@ -102,8 +124,17 @@ export class Listener {
   #handle({ onRequest, onUpgrade }: ListenerOptions): void {
     const server = this.#server as Server;
     const handle = (request: ClientRequest, response: ClientResponse, sendContinue?: () => void) => {
-      // Closing a server ends idle connections only once; those that were busy then become idle later.
+      if (response instanceof ServerResponse) {
+        const refusal = refusalOf(request);
+        if (refusal !== undefined) {
+          refuse(response, refusal);
+          return;
+        }
+        noteAnswer(request.socket, response);
+        if (this.#draining) response.shouldKeepAlive = false;
+      }
       response.once('close', () => {
+        // Closing a server ends idle connections only once; those that were busy then become idle later.
         if (this.#stopping) setImmediate(() => server.closeIdleConnections());
       });
       onRequest(request, response, sendContinue);
@@ -111,18 +142,28 @@ export class Listener {
     server.on('request', (request, response) => handle(request, response));
     // Without a listener Node sends the 100 itself, and a body is on its way before anybody was asked for rights.
     server.on('checkContinue', (request, response) => handle(request, response, () => response.writeContinue()));
-    server.on('upgrade', onUpgrade);
+    server.on('upgrade', (request, socket, head) => {
+      // Sent on the heels of another request, whose answer it would be answered in front of.
+      if (owedBy(socket) === 'none') onUpgrade(request, socket, head);
+      else socket.destroy();
+    });
+    server.on('connect', refuseConnect);
+    server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+      refuseMalformed(socket, { error, owed: owedBy(socket) });
+    });
   }
 }
 
 function createTlsServer(
   { cert, key, clientCertificates }: ServingTls,
   { largestHeadersBytes, mostStreams }: ListenerOptions,
+  { handshakeTimeoutMs }: ListenerLimits,
 ): Http2SecureServer {
   return createSecureServer({
     cert,
     key,
     allowHTTP1: true,
+    handshakeTimeout: handshakeTimeoutMs,
     minVersion: 'TLSv1.2',
     // Without a list of authorities every client offers the certificate it has.
     requestCert: clientCertificates === 'ask',
@@ -135,13 +176,28 @@ function createTlsServer(
 }
 
 /** Set as properties, because the HTTP/1 side of an HTTP/2 server takes them in no other way. */
-function configure(server: Server | Http2SecureServer): void {
+function configure(server: Server | Http2SecureServer, limits: ListenerLimits): void {
   Object.assign(server, {
-    keepAliveTimeout: keepAliveMs,
-    headersTimeout: 60_000,
+    keepAliveTimeout: limits.keepAliveMs,
+    headersTimeout: limits.headersTimeoutMs,
+    connectionsCheckingInterval: limits.checkIntervalMs,
     // Their bytes are limited already, and Node would drop those above a number without a word.
     maxHeadersCount: 0,
     // An upload may take as long as its client likes.
     requestTimeout: 0,
+    shouldUpgradeCallback: isUpgrade,
+    // Node would refuse requests without a host in a form of its own.
+    requireHostHeader: false,
   });
+}
+
+/**
+ * HTTP/2 in place of HTTP/1.1 would carry requests past everybody who judges them one by one, so an offer of it (Java's
+ * client always makes one) is ignored, as RFC 9110 §7.8 allows; RFC 9113 §3.1 has given it up. HTTP/1.0 has no upgrades.
+ */
+function isUpgrade({ headers, httpVersion }: IncomingMessage): boolean {
+  return (
+    httpVersion === '1.1' &&
+    !(headers.upgrade ?? '').split(',').some((protocol) => protocol.trim().toLowerCase() === 'h2c')
+  );
 }

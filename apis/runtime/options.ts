@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { parseDuration } from '../v1alpha1/duration.ts';
 
 /** One flag of a binary. `--help`, documentation and validation all come from this table. */
 export interface Flag<T> {
@@ -96,6 +97,18 @@ export const parsePort = (text: string): number => {
   if (!Number.isInteger(port) || port < 0 || port > 65_535)
     throw new Error(`must be a port from 0 to 65535, not "${text}"`);
   return port;
+};
+/** Parses a Go duration that is not negative, as milliseconds. */
+export const parsePatience = (text: string): number => {
+  const ms = parseDuration(text);
+  if (ms < 0) throw new Error(`must not be negative, as "${text}" is`);
+  return ms;
+};
+/** Parses a whole number of things, at least 1. */
+export const parseCount = (text: string): number => {
+  const count = Number(text);
+  if (!Number.isSafeInteger(count) || count < 1) throw new Error(`must be a whole number from 1, not "${text}"`);
+  return count;
 };
 /** Parses one of a closed list of words. */
 export function parseOneOf<const W extends string>(...words: W[]): (text: string) => W {

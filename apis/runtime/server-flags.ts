@@ -1,5 +1,5 @@
 import type { Level } from './log.ts';
-import { parseOneOf, parsePort, parseSwitch, parseText } from './options.ts';
+import { parseOneOf, parsePatience, parsePort, parseSwitch, parseText } from './options.ts';
 
 const levels: readonly Level[] = ['debug', 'info', 'warn', 'error'];
 
@@ -23,6 +23,12 @@ export const serverFlags = {
     help: 'dial Pods with addresses in 127.0.0.0/8; for the local cluster only',
     default: 'false',
     parse: parseSwitch,
+  },
+  'shutdown-delay-duration': {
+    value: 'DURATION',
+    help: 'how long to go on serving, while not ready, after a stop was asked for; load balancers need that time',
+    default: '5s',
+    parse: parsePatience,
   },
   'log-level': {
     value: levels.join('|'),
