@@ -1,3 +1,4 @@
+import type { OutgoingHttpHeaders } from 'node:http';
 import { constants, Http2ServerRequest, Http2ServerResponse, type ServerHttp2Stream } from 'node:http2';
 import type { ClientRequest, ClientResponse } from '../../apis/runtime/listener.ts';
 
@@ -33,6 +34,31 @@ export function isSent(response: ClientResponse): boolean {
 export function writeHead(response: ClientResponse, code: number, headers: string[]): void {
   if (response instanceof Http2ServerResponse) response.writeHead(code, headers);
   else response.writeHead(code, headers);
+}
+
+/** Sends an interim answer (RFC 9110 §15.2) with headers as name, value, name, value. HTTP/1.0 has none. */
+export function writeInterim(response: ClientResponse, code: number, headers: string[]): void {
+  if (response instanceof Http2ServerResponse) {
+    const fields: OutgoingHttpHeaders = { ':status': code };
+    for (let i = 0; i + 1 < headers.length; i += 2) append(fields, headers[i] ?? '', headers[i + 1] ?? '');
+    response.stream.additionalHeaders(fields);
+  } else if (response.req.httpVersion !== '1.0') {
+    response.writeInformation(code, headers);
+  }
+}
+
+/** Gives an answer, which has not ended yet, trailers as name, value, name, value. */
+export function setTrailers(response: ClientResponse, trailers: readonly string[]): void {
+  const fields: OutgoingHttpHeaders = {};
+  for (let i = 0; i + 1 < trailers.length; i += 2) append(fields, trailers[i] ?? '', trailers[i + 1] ?? '');
+  response.addTrailers(fields);
+}
+
+function append(fields: OutgoingHttpHeaders, name: string, value: string): void {
+  const lower = name.toLowerCase();
+  const former = fields[lower];
+  if (former === undefined) fields[lower] = value;
+  else fields[lower] = Array.isArray(former) ? [...former, value] : [String(former), value];
 }
 
 /** Sends the headers now. HTTP/2 does so by itself. */

@@ -5,7 +5,8 @@ import { isGone } from './exchange.ts';
 import { requestHeaders } from './header-filter.ts';
 import { AnswerRelay, type RelayEnd } from './relay.ts';
 import type { RequestBody } from './request-body.ts';
-import { upstreamError } from './upstream-error.ts';
+import type { Traffic } from './traffic.ts';
+import { isLost, upstreamError } from './upstream-error.ts';
 
 /** One request for one sandbox. */
 export interface ForwardCall {
@@ -23,14 +24,18 @@ export interface ForwardCall {
   sessionId: string;
   /** How long the sandbox may take until its answer begins. */
   answerTimeoutMs: number;
+  /** Counts what is sent to the client; the body counts what comes from it. */
+  traffic: Traffic;
   /** Called when the first byte of the answer is there. */
   onFirstByte: () => void;
+  /** Called once with what ends the call early. */
+  onInterruptible: (interrupt: (error: ApiError) => void) => void;
 }
 
 /** How a forwarded request ended, or why it may be sent again: then nothing of it has been acted upon. */
 export type ForwardEnd =
   | RelayEnd
-  /** No connection to the sandbox came about. */
+  /** No connection to the sandbox came about, or an idle one was closed just when it was to be used. */
   | { kind: 'unreachable'; error: ApiError };
 
 /**
@@ -41,6 +46,7 @@ export type ForwardEnd =
 export async function forward(dispatcher: Dispatcher, call: ForwardCall): Promise<ForwardEnd> {
   if (isGone(call.response)) return { kind: 'client-gone', code: undefined };
   const relay = new AnswerRelay(call);
+  call.onInterruptible((error) => relay.interrupt(error));
   dispatcher.dispatch(
     {
       origin: call.origin,
@@ -62,6 +68,19 @@ export async function forward(dispatcher: Dispatcher, call: ForwardCall): Promis
     if (isGone(call.response)) return { kind: 'client-gone', code: undefined };
     const failure = upstreamError(error);
     if (!relay.started && failure.reason !== 'BadRequest') return { kind: 'unreachable', error: failure };
+    if (isLost(error) && !relay.heard && isUntouched(call, relay)) return { kind: 'unreachable', error: failure };
     throw failure;
   }
+}
+
+/** Methods that change nothing, whatever a program makes of a second one (RFC 9110 §9.2.1). */
+const safeMethods = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
+
+/**
+ * Whether a request whose connection broke before any answer may be sent again. With a body, nothing at all is written
+ * before its first byte. Without one, a connection that has served before may have been closed while the request was on
+ * its way; then only a safe method may be repeated (RFC 9110 §9.2.2). Go's http.Transport decides alike.
+ */
+function isUntouched({ request, body }: ForwardCall, { reused }: AnswerRelay): boolean {
+  return body === undefined ? reused && safeMethods.has(request.method ?? '') : !body.begun;
 }

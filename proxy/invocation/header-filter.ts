@@ -1,3 +1,4 @@
+import { ApiError } from '../../apis/machinery/errors.ts';
 import type { ClientRequest } from '../../apis/runtime/listener.ts';
 
 /** Headers as undici takes and Node sends them: name, value, name, value; case and duplicates as they came. */
@@ -15,22 +16,37 @@ const hopByHop = new Set([
   'http2-settings',
 ]);
 
-/** What a client must not tell a sandbox: its own credential, and headers that look like somebody vouched for them. */
-const ownIdentity = ['x-remote-', 'impersonate-', 'sojourn-'];
 /** Prefix of a WebSocket subprotocol that carries a bearer token (k8s.io/apiserver, request/websocket/protocol.go). */
 const bearerProtocol = 'base64url.bearer.authorization.k8s.io.';
 
-/** The headers of a client that a sandbox gets. */
+/**
+ * The headers of a client that a sandbox gets. Where the request came from is told by us alone, as Go's
+ * httputil.ProxyRequest.SetXForwarded does.
+ * @throws ApiError when a body is encoded in a way that forwarding would lose, or there are two hosts (RFC 9112 §3.2).
+ */
 export function requestHeaders(request: ClientRequest, authorization: string | undefined): string[] {
   const { rawHeaders } = request;
   const nominated = nominatedBy(rawHeaders);
   const kept: string[] = [];
   let cookies = -1;
+  let hosts = 0;
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] ?? '';
     const value = rawHeaders[i + 1] ?? '';
     const lower = name.toLowerCase();
-    if (isHopByHop(lower, nominated) || isPrivate(lower)) continue;
+    if (hopByHop.has(lower)) {
+      if (lower === 'transfer-encoding' && !isChunked(value)) throw unknownCoding();
+      // Passed on, because we do pass trailers back; servers of gRPC insist on it.
+      if (lower === 'te' && acceptsTrailers.test(value)) kept.push('TE', 'trailers');
+      continue;
+    }
+    if (lower === 'host') {
+      // It becomes the sandbox's own.
+      hosts += 1;
+      if (hosts > 1) throw new ApiError('BadRequest', 'a request may have one Host header only');
+      continue;
+    }
+    if (isOfConnection(lower, nominated) || isPrivate(lower)) continue;
     if (lower === 'cookie' && cookies !== -1) {
       // HTTP/2 clients may split the cookies; HTTP/1 servers expect one header (RFC 9113 §8.2.3).
       kept[cookies] += `; ${value}`;
@@ -39,8 +55,25 @@ export function requestHeaders(request: ClientRequest, authorization: string | u
     kept.push(name, value);
     if (lower === 'cookie') cookies = kept.length - 1;
   }
+  pushOrigin(kept, request);
   if (authorization !== undefined) kept.push('authorization', authorization);
   return kept;
+}
+
+const acceptsTrailers = /(?:^|,)[ \t]*trailers[ \t]*(?:,|$)/i;
+
+/** An IPv4 address as a socket for both versions of IP shows it. */
+const mappedAddress = '::ffff:';
+
+function pushOrigin(kept: string[], request: ClientRequest): void {
+  const { socket, headers } = request;
+  const address = socket.remoteAddress;
+  if (address !== undefined) {
+    kept.push('X-Forwarded-For', address.startsWith(mappedAddress) ? address.slice(mappedAddress.length) : address);
+  }
+  const host = headers.host ?? headers[':authority'];
+  if (typeof host === 'string' && host !== '') kept.push('X-Forwarded-Host', host);
+  kept.push('X-Forwarded-Proto', 'encrypted' in socket && socket.encrypted === true ? 'https' : 'http');
 }
 
 /** The headers of an upgrade request that a sandbox gets: {@link requestHeaders}, without a body's and with the upgrade. */
@@ -102,24 +135,83 @@ const singleInHttp2 = new Set([
   ...['access-control-allow-credentials', 'access-control-max-age', 'access-control-request-method'],
 ]);
 
-/** The headers of a sandbox's answer that a client gets. */
-export function responseHeaders(rawHeaders: RawHeaders, statusCode: number, client: 'HTTP/1.1' | 'HTTP/2'): string[] {
+/**
+ * What an answer travels in: `chunked` and `HTTP/2` can have trailers, `plain` cannot (HTTP/1.0, HEAD, 204, 304, the
+ * answer to an upgrade request).
+ */
+export type AnswerForm = 'plain' | 'chunked' | 'HTTP/2';
+
+/**
+ * The headers of a sandbox's answer that a client gets.
+ * @throws ApiError UpstreamFailed when its body is encoded in a way that forwarding would lose.
+ */
+export function responseHeaders(rawHeaders: RawHeaders, statusCode: number, form: AnswerForm): string[] {
   const nominated = nominatedBy(rawHeaders);
-  const seen = new Set<string>();
+  const seen = form === 'HTTP/2' ? new Set<string>() : undefined;
   const kept: string[] = [];
+  let trailers: string | undefined;
+  let chunked = false;
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] ?? '';
+    const value = rawHeaders[i + 1] ?? '';
     const lower = name.toLowerCase();
-    if (isHopByHop(lower, nominated) || lower === 'x-agentcube-session-id') continue;
+    if (hopByHop.has(lower)) {
+      if (lower === 'transfer-encoding') {
+        if (!isChunked(value)) throw badCoding();
+        chunked = true;
+      } else if (lower === 'trailer') {
+        trailers = trailers === undefined ? value : `${trailers}, ${value}`;
+      }
+      continue;
+    }
+    if (isOfConnection(lower, nominated) || lower === 'x-agentcube-session-id') continue;
     // RFC 9110 §8.6 and §15.3.6: neither has content, whatever the sandbox announces.
     if ((statusCode === 204 || statusCode === 205) && lower === 'content-length') continue;
-    if (client === 'HTTP/2' && singleInHttp2.has(lower)) {
-      if (seen.has(lower)) continue;
-      seen.add(lower);
-    }
-    kept.push(name, rawHeaders[i + 1] ?? '');
+    if (seen !== undefined && isSecond(lower, seen)) continue;
+    kept.push(name, value);
+  }
+  if (trailers !== undefined && chunked && form !== 'plain') kept.push('Trailer', trailers);
+  return kept;
+}
+
+/** The headers of an interim answer (RFC 9110 §15.2) that a client gets; none of them can be about a body. */
+export function interimHeaders(rawHeaders: RawHeaders, form: AnswerForm): string[] {
+  const fields = responseHeaders(rawHeaders, 103, form);
+  return fields.some((name, i) => i % 2 === 0 && isAboutContent(name.toLowerCase()))
+    ? fields.filter((_, i) => !isAboutContent((fields[i - (i % 2)] ?? '').toLowerCase()))
+    : fields;
+}
+
+/** Fields that must not come after the body, where nobody expects them (RFC 9110 §6.5.1). */
+const neverTrailers = new Set([
+  ...['age', 'cache-control', 'expires', 'date', 'location', 'retry-after', 'vary', 'warning', 'pragma'],
+  ...['authorization', 'www-authenticate', 'set-cookie', 'cookie', 'host', 'range', 'max-forwards'],
+  'x-agentcube-session-id',
+]);
+
+/** The trailers of a sandbox's answer that a client gets. */
+export function answerTrailers(rawTrailers: RawHeaders, form: AnswerForm): string[] {
+  const seen = form === 'HTTP/2' ? new Set<string>() : undefined;
+  const kept: string[] = [];
+  for (let i = 0; i + 1 < rawTrailers.length; i += 2) {
+    const name = rawTrailers[i] ?? '';
+    const lower = name.toLowerCase();
+    if (hopByHop.has(lower) || neverTrailers.has(lower) || isAboutContent(lower)) continue;
+    if (isOfConnection(lower, undefined) || (seen !== undefined && isSecond(lower, seen))) continue;
+    kept.push(name, rawTrailers[i + 1] ?? '');
   }
   return kept;
+}
+
+function isAboutContent(lower: string): boolean {
+  return lower.startsWith('content-');
+}
+
+function isSecond(lower: string, seen: Set<string>): boolean {
+  if (!singleInHttp2.has(lower)) return false;
+  if (seen.has(lower)) return true;
+  seen.add(lower);
+  return false;
 }
 
 /** The names that `Connection` headers declare to be of this connection only; undefined when there are none. */
@@ -133,14 +225,53 @@ function nominatedBy(rawHeaders: RawHeaders): Set<string> | undefined {
   return names;
 }
 
-function isHopByHop(lower: string, nominated: Set<string> | undefined): boolean {
-  return hopByHop.has(lower) || lower.startsWith('proxy-') || nominated?.has(lower) === true;
+function isOfConnection(lower: string, nominated: Set<string> | undefined): boolean {
+  return lower.startsWith('proxy-') || nominated?.has(lower) === true;
 }
 
+/**
+ * What a client must not tell a sandbox: its own credential, headers that look like somebody vouched for them, and where
+ * it comes from.
+ */
 function isPrivate(lower: string): boolean {
-  // Names with a colon are HTTP/2's pseudo headers. Host becomes the sandbox's own.
-  if (lower === 'authorization' || lower === 'host' || lower.startsWith(':')) return true;
-  return ownIdentity.some((prefix) => lower.startsWith(prefix));
+  // The first letter decides for nearly all headers of nearly all requests.
+  switch (lower.charAt(0)) {
+    case 'a':
+      return lower === 'authorization';
+    case 'f':
+      return lower === 'forwarded';
+    case 'i':
+      return lower.startsWith('impersonate-');
+    case 's':
+      return lower.startsWith('sojourn-');
+    case 'x':
+      return lower.startsWith('x-remote-') || lower.startsWith('x-forwarded-') || lower === 'x-real-ip';
+    // HTTP/2's pseudo headers.
+    case ':':
+      return true;
+    default:
+      return false;
+  }
+}
+
+/**
+ * Any other transfer coding is taken off by nobody on our way and would be lost with its header (RFC 9112 §6.1); Go's
+ * net/http and nginx know only this one as well.
+ */
+function isChunked(value: string): boolean {
+  return value === 'chunked' || value.trim().toLowerCase() === 'chunked';
+}
+
+function unknownCoding(): ApiError {
+  const message = 'a request may have no Transfer-Encoding but chunked; use Content-Encoding for a compressed body';
+  return new ApiError('BadRequest', message, { code: 501 });
+}
+
+function badCoding(): ApiError {
+  return new ApiError(
+    'UpstreamFailed',
+    'the sandbox answered with a Transfer-Encoding that HTTP/1.1 clients do not know',
+  );
 }
 
 function withoutBearer(protocols: string): string {

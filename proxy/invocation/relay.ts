@@ -1,16 +1,30 @@
 import type { Writable } from 'node:stream';
 import type { Dispatcher } from 'undici';
+import { ApiError } from '../../apis/machinery/errors.ts';
 import type { ClientRequest, ClientResponse } from '../../apis/runtime/listener.ts';
 import { cutResponse, endAnswer } from './ending.ts';
-import { flushHead, http2Stream, isGone, isSent, sessionIdHeader, writeHead } from './exchange.ts';
-import { type RawHeaders, responseHeaders } from './header-filter.ts';
+import {
+  flushHead,
+  http2Stream,
+  isGone,
+  isSent,
+  sessionIdHeader,
+  setTrailers,
+  writeHead,
+  writeInterim,
+} from './exchange.ts';
+import { type AnswerForm, answerTrailers, interimHeaders, type RawHeaders, responseHeaders } from './header-filter.ts';
+import type { RequestBody } from './request-body.ts';
+import type { Traffic } from './traffic.ts';
 import { isUnknownKey, refusalLimitBytes } from './unknown-key.ts';
 
 export interface RelayOptions {
   request: ClientRequest;
   response: ClientResponse;
+  body: RequestBody | undefined;
   authorization: string | undefined;
   sessionId: string;
+  traffic: Traffic;
   onFirstByte: () => void;
 }
 
@@ -24,6 +38,10 @@ export type RelayEnd =
   /** The daemon does not know the token's key. Nothing has been sent to the client. */
   | { kind: 'unknown-key' };
 
+/** What the interim answers before one answer may have in all, each counted with its own size and a little more. */
+const interimLimitBytes = 64 * 1024;
+const interimCostBytes = 32;
+
 /** A 401 that is held back until it is known whose it is. */
 interface HeldAnswer {
   code: number;
@@ -34,12 +52,16 @@ interface HeldAnswer {
 
 /** Takes a sandbox's answer from undici and gives it to the client as it comes. */
 export class AnswerRelay implements Dispatcher.DispatchHandler {
+  /** Whether it was sent over a connection that had served before; set by whoever chooses the connection. */
+  reused = false;
   readonly #options: RelayOptions;
   readonly #end = Promise.withResolvers<RelayEnd>();
   #controller: Dispatcher.DispatchController | undefined;
   #held: HeldAnswer | undefined;
   #code: number | undefined;
   #wrote = false;
+  #heard = false;
+  #interimBytes = 0;
   #cut: Error | undefined;
   #settled = false;
 
@@ -62,16 +84,39 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
     return this.#controller !== undefined;
   }
 
+  /** Ends the call: with this error as long as no answer has begun, else by breaking the answer off. */
+  interrupt(error: ApiError): void {
+    if (this.#settled) return;
+    if (this.#code === undefined) {
+      this.#settle();
+      this.#end.reject(error);
+      this.#controller?.abort(error);
+      return;
+    }
+    this.#cut = error;
+    cutResponse(this.#options.response);
+    this.#controller?.abort(error);
+  }
+
+  /** Whether a byte of an answer came, interim ones included. */
+  get heard(): boolean {
+    return this.#heard;
+  }
+
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
     if (this.#settled) controller.abort(new Error('the client went away'));
   }
 
+  onResponseStarted(): void {
+    this.#heard = true;
+  }
+
   onResponseStart(controller: Dispatcher.DispatchController, code: number): void {
-    // Interim answers (RFC 9110 §15.2) are of the connection to the sandbox.
-    if (code < 200) return;
     const headers = decodeHeaders(controller.rawHeaders);
-    if (code === 401 && this.#options.authorization !== undefined) {
+    if (code < 200) {
+      this.#inform(code, headers);
+    } else if (code === 401 && this.#options.authorization !== undefined) {
       this.#held = { code, headers, chunks: [], bytes: 0 };
     } else {
       this.#begin(code, headers);
@@ -98,6 +143,8 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
       this.#release(controller, this.#held);
     }
     const { request, response } = this.#options;
+    const trailers = decodeHeaders(controller.rawTrailers ?? []);
+    if (trailers.length > 0) setTrailers(response, answerTrailers(trailers, formOf(this.#options, this.#code ?? 200)));
     endAnswer(request, response);
   }
 
@@ -112,11 +159,24 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
     cutResponse(this.#options.response);
   }
 
+  /** Passes an interim answer on; what a client cannot take, it does without. */
+  #inform(code: number, headers: RawHeaders): void {
+    if (code === 101) throw new ApiError('UpstreamFailed', 'the sandbox switched to a protocol nobody asked it for');
+    this.#interimBytes += interimCostBytes;
+    for (const part of headers) this.#interimBytes += part.length;
+    if (this.#interimBytes > interimLimitBytes) {
+      throw new ApiError('UpstreamFailed', 'the sandbox sent interim answers without end and no answer');
+    }
+    const { response } = this.#options;
+    if (!isGone(response)) writeInterim(response, code, interimHeaders(headers, formOf(this.#options, code)));
+  }
+
   #begin(code: number, headers: RawHeaders): void {
-    const { response, sessionId, onFirstByte } = this.#options;
+    const { response, body, sessionId, onFirstByte } = this.#options;
+    const sent = responseHeaders(headers, code, formOf(this.#options, code));
+    sent.push(sessionIdHeader, sessionId);
+    if (body !== undefined) body.answered = true;
     onFirstByte();
-    const version = http2Stream(response) === undefined ? 'HTTP/1.1' : 'HTTP/2';
-    const sent = [...responseHeaders(headers, code, version), sessionIdHeader, sessionId];
     writeHead(response, code, sent);
     // HTTP/1 headers travel with the first bytes of the body, which mostly come with them; a stream's may take an hour.
     process.nextTick(() => {
@@ -133,6 +193,7 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
 
   #write(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     this.#wrote = true;
+    this.#options.traffic.sent += chunk.length;
     const output: Writable = this.#options.response;
     if (!output.write(chunk)) controller.pause();
   }
@@ -158,6 +219,12 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
     this.#settled = true;
     this.#options.response.off('close', this.#onClose).off('drain', this.#onDrain);
   }
+}
+
+function formOf({ request, response }: RelayOptions, code: number): AnswerForm {
+  if (http2Stream(response) !== undefined) return 'HTTP/2';
+  const bare = code < 200 || code === 204 || code === 304 || request.method === 'HEAD';
+  return bare || request.httpVersion === '1.0' ? 'plain' : 'chunked';
 }
 
 /** Names and values as HTTP/1 has them on the wire: bytes, one per character. */

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { ApiError } from '../../apis/machinery/errors.ts';
 import type { ClientRequest } from '../../apis/runtime/listener.ts';
+import type { Traffic } from './traffic.ts';
 
 /**
  * How long a sandbox may leave a request unread. While a client's socket is not read, not even its leaving is noticed,
@@ -8,9 +9,16 @@ import type { ClientRequest } from '../../apis/runtime/listener.ts';
  */
 const longestStallMs = 60_000;
 
+/** How long a client may be silent in the middle of its request. */
+const longestSilenceMs = 30_000;
+
 export interface RequestBodyOptions {
   request: ClientRequest;
   limitBytes: number;
+  /** Counts the bytes. */
+  traffic: Traffic;
+  /** How long the client may be silent while its body is waited for. */
+  silenceMs?: number | undefined;
   /** Called once before the first byte is asked for: where `Expect: 100-continue` is answered. */
   onWanted?: (() => void) | undefined;
 }
@@ -20,6 +28,8 @@ export interface RequestBodyOptions {
  * client's connection, which must outlive it (the sandbox may answer before it has read all of it).
  */
 export class RequestBody {
+  /** Set once the sandbox answers: the two may then talk to each other with whatever breaks they like. */
+  answered = false;
   readonly #options: RequestBodyOptions;
   #bytes = 0;
   #wanted = false;
@@ -35,16 +45,24 @@ export class RequestBody {
 
   /** A stream of the body for one attempt; the next attempt may open another one as long as nothing has {@link begun}. */
   open(): Readable {
-    const { request, limitBytes } = this.#options;
+    const { request, limitBytes, traffic, silenceMs = longestSilenceMs } = this.#options;
     let reading = false;
     let stalled: NodeJS.Timeout | undefined;
+    let silence: NodeJS.Timeout | undefined;
     const onData = (chunk: Buffer) => {
       this.#bytes += chunk.length;
+      traffic.received += chunk.length;
+      silence?.refresh();
       if (this.#bytes > limitBytes) stream.destroy(tooLarge(limitBytes));
       else if (!stream.push(chunk)) {
         request.pause();
+        clearTimeout(silence);
+        silence = undefined;
         stalled = setTimeout(() => stream.destroy(notTaken()), longestStallMs);
       }
+    };
+    const onSilence = () => {
+      if (!this.answered) stream.destroy(tooSlow());
     };
     const onEnd = () => {
       detach();
@@ -52,7 +70,10 @@ export class RequestBody {
     };
     const onClose = () => stream.destroy(new Error('the client went away while it sent its request'));
     const attach = () => request.on('data', onData).on('end', onEnd).on('error', onClose).on('close', onClose);
-    const detach = () => request.off('data', onData).off('end', onEnd).off('error', onClose).off('close', onClose);
+    const detach = () => {
+      clearTimeout(silence);
+      request.off('data', onData).off('end', onEnd).off('error', onClose).off('close', onClose);
+    };
     const stream = new Readable({
       read: () => {
         if (request.readableEnded) return onEnd();
@@ -63,6 +84,7 @@ export class RequestBody {
           attach();
         }
         clearTimeout(stalled);
+        silence ??= setTimeout(onSilence, silenceMs);
         request.resume();
       },
       destroy: (error, callback) => {
@@ -72,6 +94,8 @@ export class RequestBody {
         callback(error);
       },
     });
+    // undici stops listening when a request ends before it is sent; unheard, an error would end the process.
+    stream.on('error', () => undefined);
     return stream;
   }
 
@@ -87,6 +111,12 @@ export class RequestBody {
  */
 export function checkAnnouncedLength(request: ClientRequest, limitBytes: number): void {
   if (Number(request.headers['content-length'] ?? 0) > limitBytes) throw tooLarge(limitBytes);
+}
+
+/** 408 as RFC 9110 §15.5.9 has it; Kubernetes has no reason of that code. */
+function tooSlow(): ApiError {
+  const message = 'the rest of the request did not come in time; send it without long breaks';
+  return new ApiError('Timeout', message, { code: 408 });
 }
 
 function notTaken(): ApiError {

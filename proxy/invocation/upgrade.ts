@@ -10,11 +10,14 @@ import { ApiError } from '../../apis/machinery/errors.ts';
 import { closeSocket, resetSocket } from './ending.ts';
 import { sessionIdHeader } from './exchange.ts';
 import { responseHeaders, upgradeHeaders } from './header-filter.ts';
+import type { Traffic } from './traffic.ts';
 import { isUnknownKey, refusalLimitBytes } from './unknown-key.ts';
 import { upstreamError } from './upstream-error.ts';
 
 /** How long a sandbox may take to agree to another protocol. */
-const handshakeTimeoutMs = 30_000;
+const defaultHandshakeTimeoutMs = 30_000;
+
+const noProtocol = 'the sandbox switched to another protocol than the one asked for';
 
 /** One upgrade request for one sandbox. */
 export interface UpgradeCall {
@@ -27,7 +30,12 @@ export interface UpgradeCall {
   path: string;
   authorization: string | undefined;
   sessionId: string;
+  handshakeTimeoutMs?: number;
+  /** Counts what passes after the handshake. */
+  traffic: Traffic;
   onFirstByte: () => void;
+  /** Called with what ends the call early, again when that changes. */
+  onInterruptible: (interrupt: (error: ApiError) => void) => void;
 }
 
 export type UpgradeEnd =
@@ -63,19 +71,26 @@ export async function forwardUpgrade(call: UpgradeCall): Promise<UpgradeEnd> {
   }
   if (result.kind === 'declined') return await relayRefusal(call, result.answer);
   const { answer, upstream, head } = result;
+  let forwarded: string[];
+  try {
+    checkProtocol(call.request, answer);
+    forwarded = responseHeaders(answer.rawHeaders, 101, 'plain');
+  } catch (error) {
+    upstream.destroy();
+    throw error;
+  }
   call.onFirstByte();
   const headers = ['Connection', 'Upgrade', 'Upgrade', answer.headers.upgrade ?? ''];
-  socket.write(
-    answerHead(101, [
-      ...responseHeaders(answer.rawHeaders, 101, 'HTTP/1.1'),
-      ...headers,
-      sessionIdHeader,
-      call.sessionId,
-    ]),
-  );
+  socket.write(answerHead(101, [...forwarded, ...headers, sessionIdHeader, call.sessionId]));
   if (head.length > 0) socket.write(head);
   if (call.head.length > 0) upstream.write(call.head);
-  await join(socket, upstream);
+  call.onInterruptible(() => {
+    resetSocket(socket);
+    resetSocket(upstream);
+  });
+  call.traffic.sent += head.length;
+  call.traffic.received += call.head.length;
+  await join(socket, upstream, call.traffic);
   return { kind: 'answered', code: 101 };
 }
 
@@ -85,17 +100,23 @@ async function handshake(call: UpgradeCall): Promise<Handshake> {
   let connected = false;
   outgoing.on('socket', (upstream) => {
     upstream.on('error', () => upstream.destroy());
-    upstream.once('connect', () => {
+    upstream.once(call.origin.startsWith('https:') ? 'secureConnect' : 'connect', () => {
       connected = true;
     });
     upstream.setNoDelay(true);
   });
+  call.onInterruptible((error) => outgoing.destroy(error));
   outgoing.on('upgrade', (answer, upstream, head) => resolve({ kind: 'switched', answer, upstream, head }));
-  outgoing.on('response', (answer) => resolve({ kind: 'declined', answer }));
-  outgoing.on('error', (error) => resolve({ kind: 'failed', error, connected }));
-  outgoing.setTimeout(handshakeTimeoutMs, () => {
-    outgoing.destroy(new ApiError('UpstreamTimeout', 'the sandbox did not answer the upgrade in time; try again'));
+  outgoing.on('response', (answer) => {
+    // Node knows a switch by its headers; without them the connection is of no protocol at all.
+    if (answer.statusCode === 101) outgoing.destroy(new ApiError('UpstreamFailed', noProtocol));
+    else resolve({ kind: 'declined', answer });
   });
+  outgoing.on('error', (error) => resolve({ kind: 'failed', error, connected }));
+  // Not the socket's own time, which every interim answer would begin anew.
+  const timer = setTimeout(() => {
+    outgoing.destroy(new ApiError('UpstreamTimeout', 'the sandbox did not answer the upgrade in time; try again'));
+  }, call.handshakeTimeoutMs ?? defaultHandshakeTimeoutMs);
   const onGone = () => {
     resolve({ kind: 'client-gone' });
     outgoing.destroy();
@@ -104,7 +125,7 @@ async function handshake(call: UpgradeCall): Promise<Handshake> {
   outgoing.end();
   const result = await promise;
   call.socket.off('close', onGone);
-  outgoing.setTimeout(0);
+  clearTimeout(timer);
   return result;
 }
 
@@ -126,20 +147,31 @@ function dial({ origin, path, request, authorization }: UpgradeCall): OutgoingRe
   return protocol === 'https:' ? requestHttps({ ...options, rejectUnauthorized: false }) : requestHttp(options);
 }
 
+/**
+ * As in Go's httputil.ReverseProxy.handleUpgradeResponse: a client must not find itself in a protocol it did not ask for.
+ * @throws ApiError UpstreamFailed
+ */
+function checkProtocol({ headers }: IncomingMessage, answer: IncomingMessage): void {
+  const offered = (headers.upgrade ?? '').toLowerCase().split(',');
+  const chosen = (answer.headers.upgrade ?? '').toLowerCase();
+  if (!offered.some((protocol) => protocol.trim() === chosen)) throw new ApiError('UpstreamFailed', noProtocol);
+}
+
 /** Sends a sandbox's answer other than 101, after which the connection is closed (CVE-2018-1002105). */
 async function relayRefusal(call: UpgradeCall, answer: IncomingMessage): Promise<UpgradeEnd> {
   const { socket, authorization, sessionId, onFirstByte } = call;
   const code = answer.statusCode ?? 502;
   const begun = code === 401 && authorization !== undefined ? await readRefusal(answer) : [];
   if (isUnknownKey(Buffer.concat(begun))) return { kind: 'unknown-key' };
+  let forwarded: string[];
+  try {
+    forwarded = responseHeaders(answer.rawHeaders, code, 'plain');
+  } catch (error) {
+    answer.destroy();
+    throw error;
+  }
   onFirstByte();
-  const headers = [
-    ...responseHeaders(answer.rawHeaders, code, 'HTTP/1.1'),
-    'Connection',
-    'close',
-    sessionIdHeader,
-    sessionId,
-  ];
+  const headers = [...forwarded, 'Connection', 'close', sessionIdHeader, sessionId];
   socket.write(answerHead(code, headers));
   for (const chunk of begun) socket.write(chunk);
   const { promise, resolve } = Promise.withResolvers<UpgradeEnd>();
@@ -180,7 +212,13 @@ function answerHead(code: number, headers: readonly string[]): string | Buffer {
 }
 
 /** Copies both ways until both sockets are closed. The end of one is the end of the other, after what it still has to send. */
-async function join(client: Duplex, upstream: Duplex): Promise<void> {
+async function join(client: Duplex, upstream: Duplex, traffic: Traffic): Promise<void> {
+  client.on('data', (chunk: Buffer) => {
+    traffic.received += chunk.length;
+  });
+  upstream.on('data', (chunk: Buffer) => {
+    traffic.sent += chunk.length;
+  });
   const closed = [client, upstream].map(
     (socket) => new Promise<void>((resolve) => socket.once('close', () => resolve())),
   );

@@ -4,6 +4,15 @@ const timeouts = new Set(['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', 'UN
 const unsendable = new Set(['UND_ERR_INVALID_ARG', 'UND_ERR_NOT_SUPPORTED', 'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH']);
 const unreachable = new Set(['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'EADDRNOTAVAIL']);
 
+/** Code of a reset that must not be taken for the end of an answer; see sandbox-agent.ts. */
+export const resetCode = 'ERR_SANDBOX_RESET';
+const lost = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE', resetCode]);
+
+/** Whether an error says that a connection is over, and nothing about the request that was on it. */
+export function isLost(error: unknown): boolean {
+  return lost.has(codeOf(error));
+}
+
 /** What failed between us and a sandbox, as the error that its caller gets. Addresses stay inside. */
 export function upstreamError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;

@@ -31,7 +31,9 @@ describe('access', () => {
 
   before(async () => {
     const { name } = namespace;
-    upstream = await startUpstream((request, response) => response.end(`answer to ${request.method}`));
+    upstream = await startUpstream((request, response) =>
+      response.end(request.url === '/headers' ? JSON.stringify(request.headers) : `answer to ${request.method}`),
+    );
     const sessions = new TestSessions(plane.client, () => name);
     await sessions.create({ name: 'a', endpoints: [{ pathPrefix: '/', port: upstream.port, protocol: 'HTTP' }] });
     await sessions.makeReady('a');
@@ -169,6 +171,13 @@ describe('access', () => {
     await Promise.all(Array.from({ length: 200 }, () => call(owner, { method: 'POST' })));
     // Other parts of a cluster in this run may review something of their own meanwhile.
     expect((await reviews()) - before).to.be.lessThan(20);
+    const metrics = await (await fetch(`http://127.0.0.1:${proxy.operationsPort}/metrics`)).text();
+    for (const review of ['token', 'subject_access']) {
+      const hits = new RegExp(`^sojourn_access_reviews_total\\{review="${review}",cache="hit"\\} (\\d+)$`, 'm').exec(
+        metrics,
+      );
+      expect(Number(hits?.[1]), review).to.be.at.least(190);
+    }
   });
 
   it('lets nobody pass while nobody can be asked', async () => {
@@ -177,7 +186,7 @@ describe('access', () => {
       const user = { username: 'alice', groups: ['system:masters'] };
       const attributes = { verb: 'get', group: 'sojourn.dev', version: 'v1alpha1', resource: 'sessions' };
       const failures = await Promise.allSettled([
-        new TokenAuthenticator(nowhere).authenticate(['Authorization', 'Bearer x']),
+        new TokenAuthenticator({ client: nowhere }).authenticate('x'),
         new Authorizer(nowhere).authorize(user, attributes),
       ]);
       for (const failure of failures) {
@@ -189,15 +198,60 @@ describe('access', () => {
     }
   });
 
-  it('needs no credentials from this machine with --auth=none, and from nowhere else', async () => {
+  it('needs no credentials from this machine with --auth=none, says so all the time, and is open to nobody else', async () => {
     const open = await startReadyProxy(plane, ['--auth', 'none']);
     try {
       const answer = await exchange(open.port, requestText(namespace.name, 'a', { method: 'POST' }));
       expect(answer).to.match(/answer to POST$/);
-      const everywhere = startReadyProxy(plane, ['--auth', 'none', '--listen-address', '0.0.0.0']);
-      expect(await everywhere.catch((error: Error) => error.message)).to.contain('needs a loopback --listen-address');
+      const ready = await fetch(`http://127.0.0.1:${open.operationsPort}/readyz?verbose`);
+      expect(await ready.text()).to.contain('AUTHENTICATION-IS-OFF');
+      for (const address of ['0.0.0.0', '::', '10.0.0.1', '::ffff:10.0.0.1', 'localhost', '127.1', '']) {
+        const everywhere = startReadyProxy(plane, ['--auth', 'none', '--listen-address', address]);
+        const refusal = await everywhere.then(
+          async (started) => {
+            await started.stop();
+            return 'none';
+          },
+          (error: Error) => error.message,
+        );
+        expect(refusal, address).to.contain('--auth=none needs a loopback --listen-address');
+      }
     } finally {
       await open.stop();
     }
+  });
+
+  it('keeps pages of the web out of --auth=none', async () => {
+    const open = await startReadyProxy(plane, ['--auth', 'none']);
+    try {
+      const text = (host: string, headers: string[] = []) =>
+        requestText(namespace.name, 'a', { method: 'POST', headers }).replace('Host: proxy', `Host: ${host}`);
+      for (const request of [
+        text('localhost:8443', ['Origin: https://evil.example']),
+        text('localhost:8443', ['Origin: null']),
+        text('127.0.0.1', ['Sec-Fetch-Site: cross-site']),
+        text('rebound.evil.example:8443'),
+        text('127.0.0.1.evil.example'),
+      ]) {
+        expect(jsonOf<StatusBody>(await exchange(open.port, request))).to.include({ code: 403, reason: 'Forbidden' });
+      }
+      for (const request of [
+        text('localhost:8443', ['Origin: http://localhost:3000']),
+        text('[::1]:8443', ['Origin: http://127.0.0.1']),
+      ]) {
+        expect(codeOf(await exchange(open.port, request))).to.equal(200);
+      }
+    } finally {
+      await open.stop();
+    }
+  });
+
+  it('keeps an assertion of another user from the sandbox, and takes it from nobody', async () => {
+    const header = 'Sojourn-On-Behalf-Of: {"username":"admin","groups":["system:masters"]}';
+    expect(codeOf(await call(stranger, { headers: [header] }))).to.equal(403);
+    const answer = await call(owner, { headers: [header, 'X-Seen: yes'], target: '/headers' });
+    expect(answer)
+      .to.contain('x-seen')
+      .and.not.match(/on-behalf-of/i);
   });
 });

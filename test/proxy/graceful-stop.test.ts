@@ -60,10 +60,16 @@ describe('graceful stop', () => {
       await until('the session', async () => (await get('m')).startsWith('HTTP/1.1 418'));
       await get('absent');
       const metrics = await (await fetch(`http://127.0.0.1:${proxy.operationsPort}/metrics`)).text();
-      expect(metrics).to.match(/^sojourn_invocations_total\{kind="request",code="418",outcome="answered"\} [1-9]\d*$/m);
-      expect(metrics).to.match(/^sojourn_invocations_total\{kind="request",code="404",outcome="refused"\} 1$/m);
-      expect(metrics).to.match(/^sojourn_invocations_in_flight\{kind="request"\} 0$/m);
-      expect(metrics).to.match(/^sojourn_invocation_first_byte_seconds_count\{kind="request"\} [1-9]\d*$/m);
+      expect(metrics).to.match(
+        /^sojourn_invocations_total\{route="native",kind="request",code="418",outcome="answered"\} [1-9]\d*$/m,
+      );
+      expect(metrics).to.match(
+        /^sojourn_invocations_total\{route="native",kind="request",code="404",outcome="refused"\} 1$/m,
+      );
+      expect(metrics).to.match(/^sojourn_invocations_in_flight\{route="native",kind="request"\} 0$/m);
+      expect(metrics).to.match(
+        /^sojourn_invocation_first_byte_seconds_count\{route="native",kind="request"\} [1-9]\d*$/m,
+      );
       expect(metrics).not.to.contain(namespace.name);
     } finally {
       await proxy.stop();

@@ -8,6 +8,7 @@ import { createLog } from '../../apis/runtime/log.ts';
 import { keySetMediaType, keySetRoute } from '../../apis/wire/daemon.ts';
 import { importRootKey, type KeySet, verifyKeySet } from '../../apis/wire/keyset.ts';
 import { audienceOf, type TokenClaims, verifyToken } from '../../apis/wire/token.ts';
+import { fingerprintOf } from '../../apis/wire/trust-anchor.ts';
 import { createDaemon, type Daemon } from '../../daemon/server.ts';
 import { useControlPlane, useNamespace } from '../support/control-plane.ts';
 import { until } from '../support/until.ts';
@@ -69,6 +70,7 @@ describe('key push', () => {
     gateway = await startGateway({
       client: plane.client,
       readyTimeoutMs: 10_000,
+      keyNamespace: namespace.name,
       user: { username: 'bob', uid: 'uid-of-bob', groups: [] },
     });
   });
@@ -80,14 +82,14 @@ describe('key push', () => {
     await sessions.create({
       name,
       authMode: 'sojourn',
-      rootKey: gateway.path.keys.rootPublicKey(),
+      rootKey: gateway.path.keys.trustAnchors().rootKey,
       endpoints: [{ pathPrefix: '/', port, protocol: 'HTTP' }],
     });
     await sessions.makeReady(name);
   }
 
   async function startSession(name: string): Promise<StrictProgram> {
-    const root = await importRootKey(gateway.path.keys.rootPublicKey());
+    const root = await importRootKey(gateway.path.keys.trustAnchors().rootKey);
     let podUid = '';
     const audience = () => audienceOf({ namespace: namespace.name, sandbox: name, podUid });
     const program = cleanup.add(await startStrictProgram(root, audience));
@@ -104,7 +106,9 @@ describe('key push', () => {
     for (const answer of answers) expect(answer).to.match(/^HTTP\/1\.1 200 .*did work$/s);
     expect(await post('first')).to.contain('did work');
     expect(program.pushes).to.have.length(1);
-    expect(program.pushes[0]?.version).to.equal(gateway.path.keys.keySet().version);
+    expect(program.pushes[0]?.version).to.equal(
+      gateway.path.keys.forDaemon(fingerprintOf(gateway.path.keys.trustAnchors().rootKey)).keySet.version,
+    );
   });
 
   it('shows the sandbox whose session it is and who calls', async () => {
@@ -122,6 +126,27 @@ describe('key push', () => {
     expect(program.pushes).to.have.length(2);
   });
 
+  it('gives the keys, and a token of its own, to the next Pod of a session', async () => {
+    let podUid = '';
+    const root = await importRootKey(gateway.path.keys.trustAnchors().rootKey);
+    const audience = () => audienceOf({ namespace: namespace.name, sandbox: 'replaced', podUid });
+    const program = cleanup.add(await startStrictProgram(root, audience));
+    await createSession('replaced', program.port);
+    podUid = await sessions.podUid('replaced');
+    expect(codeOf(await post('replaced'))).to.equal(200);
+    const first = podUid;
+    await sessions.deletePod('replaced');
+    await until('the next Pod', async () => {
+      podUid = await sessions.podUid('replaced').catch(() => first);
+      return podUid !== first;
+    });
+    program.forgetKeys();
+    await sessions.makeReady('replaced');
+    // A token for the first Pod would be refused by the audience, and without a second push by its key.
+    expect(codeOf(await post('replaced'))).to.equal(200);
+    expect(program.pushes).to.have.length(2);
+  });
+
   it('never sends a body twice: 503 when to try again, and then it works', async () => {
     const program = await startSession('body');
     expect(codeOf(await post('body'))).to.equal(200);
@@ -134,7 +159,7 @@ describe('key push', () => {
   });
 
   it('passes on a 401 that is the program’s own', async () => {
-    const root = await importRootKey(gateway.path.keys.rootPublicKey());
+    const root = await importRootKey(gateway.path.keys.trustAnchors().rootKey);
     const own = cleanup.add(
       await startUpstream((request, response) => {
         if (request.url === keySetRoute) response.writeHead(204).end();
@@ -172,7 +197,7 @@ describe('key push', () => {
           listenAddress: '127.0.0.1',
           port,
           workspace: folder,
-          rootKey: gateway.path.keys.rootPublicKey(),
+          rootKey: gateway.path.keys.trustAnchors().rootKey,
           namespace: namespace.name,
           sandbox: 'daemon',
           podUid,

@@ -65,9 +65,9 @@ describe('readiness wait', () => {
       `http://127.0.0.1:${patient.port}/apis/sojourn.dev/v1alpha1/namespaces/${namespace.name}/sessions/abandoned/proxy/`,
       { signal: AbortSignal.timeout(300) },
     ).catch(() => 'left');
-    await until('the call to wait', async () => (await inFlight()).includes('{kind="request"} 1'));
+    await until('the call to wait', async () => (await inFlight()).includes('kind="request"} 1'));
     expect(await waiting).to.equal('left');
-    await until('the call to end', async () => (await inFlight()).includes('{kind="request"} 0'));
+    await until('the call to end', async () => (await inFlight()).includes('kind="request"} 0'));
   });
 
   it('knows a session from the moment its creation was acknowledged', async () => {

@@ -2,10 +2,19 @@ import { Registry } from 'prom-client';
 import type { KubeClient } from '../../../apis/client/transport.ts';
 import { Listener } from '../../../apis/runtime/listener.ts';
 import { createLog } from '../../../apis/runtime/log.ts';
+import type { Caller } from '../../../proxy/access/caller.ts';
 import type { UserInfo } from '../../../proxy/access/user.ts';
+import { AgentCubeRouter } from '../../../proxy/agentcube/router.ts';
+import { workloadManagerRoutes } from '../../../proxy/agentcube/workload-manager.ts';
+import { controlRoutes } from '../../../proxy/control.ts';
 import { Gateway } from '../../../proxy/gateway.ts';
+import type { AuditLog } from '../../../proxy/invocation/audit.ts';
+import type { InvocationSettings } from '../../../proxy/invocation/flags.ts';
 import { createInvocationPath, type InvocationPath } from '../../../proxy/invocation/invocation-path.ts';
+import { jwksRoutes } from '../../../proxy/jwks.ts';
 import { SessionInformer } from '../../../proxy/session-source.ts';
+import { CallerSessions } from '../../../proxy/sessions/caller-sessions.ts';
+import { SessionIds } from '../../../proxy/sessions/session-ids.ts';
 import { until } from '../../support/until.ts';
 import { exchange } from './raw-client.ts';
 import { ensureSystemNamespace } from './sessions.ts';
@@ -15,6 +24,10 @@ export interface GatewayOptions {
   readyTimeoutMs?: number;
   allowLoopbackPods?: boolean;
   user?: UserInfo;
+  settings?: Partial<InvocationSettings>;
+  /** Keys of one's own, apart from those of a cluster that runs on the same control plane. */
+  keyNamespace?: string;
+  audit?: AuditLog;
 }
 
 /** The whole proxy but for authentication and authorisation: everybody is one user who may do everything. */
@@ -47,11 +60,28 @@ export async function startGateway(options: GatewayOptions): Promise<TestGateway
     allowLoopbackPods,
     registry,
     log,
-    ...(readyTimeoutMs === undefined ? {} : { readyTimeoutMs }),
+    settings: { ...(readyTimeoutMs === undefined ? {} : { readyTimeoutMs }), ...options.settings },
+    ...(options.audit === undefined ? {} : { audit: options.audit }),
+    ...(options.keyNamespace === undefined ? {} : { keyNamespace: options.keyNamespace }),
   });
   const user = options.user ?? { username: 'alice', groups: [] };
-  const access = { authenticate: async () => user, authorize: async () => undefined };
-  const gateway = new Gateway({ access, invocations: path, log });
+  const caller: Caller = { user, credential: { kind: 'asserted' } };
+  const access = { authenticate: async () => caller, authorize: async () => undefined };
+  const ids = new SessionIds(sandboxes);
+  const agentcube = {
+    access,
+    invocations: path,
+    ids,
+    sessions: new CallerSessions({ client, inFlight: path.inFlight, registry }),
+    log,
+  };
+  const gateway = new Gateway({
+    access,
+    invocations: path,
+    agentcube: new AgentCubeRouter(agentcube),
+    control: controlRoutes([jwksRoutes(path.keys), workloadManagerRoutes({ ...agentcube, ready: path.ready })], log),
+    log,
+  });
   sandboxes.start();
   path.start();
   const listener = await Listener.open({
@@ -73,6 +103,7 @@ export async function startGateway(options: GatewayOptions): Promise<TestGateway
     call: (namespace, name, call = {}) => exchange(listener.port, requestText(namespace, name, call)),
     stop: async () => {
       await listener.stop({ graceMs: 0 });
+      ids.stop();
       await path.stop();
       await sandboxes.stop();
     },

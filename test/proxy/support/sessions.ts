@@ -12,8 +12,11 @@ export interface NewTestSession {
   endpoints: Endpoint[];
   authMode?: AuthMode;
   rootKey?: string;
+  picodKey?: string;
   spec?: Partial<CompleteSessionSpec>;
   finalizers?: string[];
+  /** When it was created: milliseconds since the epoch, the clock when absent. */
+  createdAt?: number;
 }
 
 /** Writes as the API server's account, which the guard of session data lets pass where there is one. */
@@ -38,8 +41,10 @@ export class TestSessions {
     endpoints,
     authMode = 'none',
     rootKey = '',
+    picodKey = '',
     spec,
     finalizers,
+    createdAt = Date.now(),
   }: NewTestSession): Promise<Sandbox> {
     const namespace = this.#namespace();
     const metadata = { name, namespace, ...(finalizers === undefined ? {} : { finalizers }) };
@@ -68,9 +73,9 @@ export class TestSessions {
           },
         },
         user: { username: 'alice' },
-        now: Date.now(),
+        now: createdAt,
       },
-      rootKey,
+      { rootKey, picodKey },
     );
     return await this.createSandbox(sandbox);
   }
@@ -149,6 +154,7 @@ export async function ensureSystemNamespace(client: KubeClient): Promise<void> {
     const body = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: systemNamespace } };
     await client.request({ method: 'POST', path: '/api/v1/namespaces', body });
   } catch (error) {
-    if (!hasReason(error, 'AlreadyExists')) throw error;
+    // Who may not create it has an account in it.
+    if (!hasReason(error, 'AlreadyExists', 'Forbidden')) throw error;
   }
 }

@@ -38,6 +38,22 @@ export async function startRawUpstream(onConnection: (socket: Socket) => void): 
   });
 }
 
+/** A program that says the same to everything it hears, and remembers that. */
+export async function startFixedUpstream(
+  answer: string,
+): Promise<Upstream & { heard(): string; connections(): number }> {
+  let heard = '';
+  let connections = 0;
+  const upstream = await startRawUpstream((socket) => {
+    connections += 1;
+    socket.on('data', (chunk) => {
+      heard += chunk.toString('latin1');
+      socket.write(Buffer.from(answer, 'latin1'));
+    });
+  });
+  return { ...upstream, heard: () => heard, connections: () => connections };
+}
+
 function running(
   server: { address(): unknown; close(callback: () => void): unknown },
   closeConnections: () => void,
