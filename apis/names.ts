@@ -65,7 +65,11 @@ export const accounts = {
 export const secrets = {
   rootKey: 'sojourn-root-key',
   signingKeys: 'sojourn-signing-keys',
+  picodKeys: 'sojourn-picod-keys',
 } as const;
+
+/** Annotation of a key Secret, of any value: whichever process sees it adds a new key and takes the annotation away. */
+export const rotateAnnotation = 'sojourn.dev/rotate';
 
 /** Name of the ValidatingAdmissionPolicy (and its binding) that guards session data. */
 export const guardPolicy = 'sojourn-session-guard';

@@ -2,8 +2,9 @@ import type { Runtime } from '../agentcube/runtime.ts';
 import type { ObjectMeta } from '../machinery/meta.ts';
 import { formatTime } from '../machinery/time.ts';
 import { annotations, finalizers, labels, sandboxApi } from '../names.ts';
+import type { TrustAnchors } from '../wire/trust-anchor.ts';
+import { endAfter, lifetimeOf } from './deadline.ts';
 import { serializeDocument } from './document.ts';
-import { parseDuration } from './duration.ts';
 import { toSandboxLabels } from './labels.ts';
 import { sandboxPodTemplate } from './pod-template.ts';
 import type { Sandbox } from './sandbox.ts';
@@ -41,13 +42,14 @@ export function newDocument(session: NewSession, start: StartKind): SessionDocum
   };
 }
 
-/** When a session ends at the latest: whole seconds, as both times are stored. */
-export function maxDurationEnd(document: SessionDocument): string {
-  return formatTime(Date.parse(document.creationTimestamp) + parseDuration(document.spec.maxDuration));
+/** The first deadline of a session: its creation counts as activity. */
+export function firstDeadline({ creationTimestamp, spec }: SessionDocument): string {
+  const createdAt = Date.parse(creationTimestamp);
+  return formatTime(endAfter(lifetimeOf(createdAt, spec), createdAt));
 }
 
 /** The Sandbox that a cold start creates: the session, its mirrored labels and its deadline in one write. */
-export function newSandbox(session: NewSession, rootKey: string): Sandbox {
+export function newSandbox(session: NewSession, anchors: TrustAnchors): Sandbox {
   const { metadata, spec, runtime } = session;
   const document = newDocument(session, 'Cold');
   return {
@@ -63,8 +65,8 @@ export function newSandbox(session: NewSession, rootKey: string): Sandbox {
       ...(metadata.finalizers === undefined ? {} : { finalizers: metadata.finalizers.map(toSandboxFinalizer) }),
     },
     spec: {
-      podTemplate: sandboxPodTemplate(runtime, rootKey),
-      shutdownTime: maxDurationEnd(document),
+      podTemplate: sandboxPodTemplate(runtime, anchors),
+      shutdownTime: firstDeadline(document),
       shutdownPolicy: 'Delete',
       operatingMode: spec.suspended ? 'Suspended' : 'Running',
     },

@@ -12,7 +12,7 @@ const shortestIdleTimeoutMs = 5_000;
 const longestLimitMs = 100 * 365 * 24 * 3_600_000;
 
 /** Why no session can be made of a runtime, whatever its spec says. */
-export function runtimeCauses({ kind, name, limits, authMode }: Runtime): StatusCause[] {
+export function runtimeCauses({ kind, name, limits }: Runtime): StatusCause[] {
   const problems: string[] = [];
   for (const [field, text] of Object.entries({
     sessionTimeout: limits.idleTimeout,
@@ -23,7 +23,6 @@ export function runtimeCauses({ kind, name, limits, authMode }: Runtime): Status
       problems.push(`${field} ${JSON.stringify(clip(text))} is not a duration of at least 5s`);
     }
   }
-  if (authMode === 'picod') problems.push('authMode picod is not served yet; set it to sojourn or none');
   return problems.map((problem) => forbiddenValue('spec.runtimeRef', `${kind} "${name}" cannot be used: ${problem}`));
 }
 

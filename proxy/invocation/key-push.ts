@@ -2,7 +2,8 @@ import { LRUCache } from 'lru-cache';
 import type { Dispatcher } from 'undici';
 import { ApiError } from '../../apis/machinery/errors.ts';
 import { keySetMediaType, keySetRoute } from '../../apis/wire/daemon.ts';
-import type { SignedKeySet } from './keys.ts';
+import type { SignedKeySet } from './keys/key-ring.ts';
+import type { CredentialMetrics } from './token-metrics.ts';
 import { upstreamError } from './upstream-error.ts';
 
 const timeoutMs = 5_000;
@@ -23,10 +24,12 @@ interface Pushed {
 /** Hands the current key set to each daemon once, before the first call that a process forwards to it. */
 export class KeyPusher {
   readonly #dispatcher: Dispatcher;
+  readonly #metrics: CredentialMetrics;
   readonly #pushed = new LRUCache<string, Pushed>({ max: largestCache });
 
-  constructor(dispatcher: Dispatcher) {
+  constructor({ dispatcher, metrics }: { dispatcher: Dispatcher; metrics: CredentialMetrics }) {
     this.#dispatcher = dispatcher;
+    this.#metrics = metrics;
   }
 
   /**
@@ -71,13 +74,16 @@ export class KeyPusher {
       await response.body.dump();
       statusCode = response.statusCode;
     } catch (error) {
+      this.#metrics.keysPushed('failed');
       if (!deadline.aborted) throw upstreamError(error);
       throw new ApiError('UpstreamTimeout', 'the sandbox did not take the signing keys in time; try again', {
         cause: error,
       });
     }
     // 409: the daemon has a later set, which still knows every key that is in use.
-    if (statusCode < 300 || statusCode === 409) return;
+    if (statusCode < 300) return this.#metrics.keysPushed('accepted');
+    if (statusCode === 409) return this.#metrics.keysPushed('outdated');
+    this.#metrics.keysPushed('refused');
     throw new ApiError('KeyNotReady', `the sandbox refused the signing keys (HTTP status ${statusCode}); try again`, {
       retryAfterSeconds: 1,
     });

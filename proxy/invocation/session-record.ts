@@ -1,8 +1,10 @@
 import { findCondition } from '../../apis/machinery/meta.ts';
 import { readDocument } from '../../apis/v1alpha1/document.ts';
+import { trustAnchorOf } from '../../apis/v1alpha1/pod-template.ts';
 import { projectSession } from '../../apis/v1alpha1/projection.ts';
 import type { Sandbox } from '../../apis/v1alpha1/sandbox.ts';
 import type { AuthMode, Session } from '../../apis/v1alpha1/types.ts';
+import { fingerprintOf } from '../../apis/wire/trust-anchor.ts';
 
 /** A session as a process keeps it in memory: the resource, and what an invocation needs beyond it. */
 export interface SessionRecord {
@@ -11,15 +13,20 @@ export interface SessionRecord {
   sandboxUid: string;
   /** Absent when the stored session cannot be read. */
   authMode: AuthMode | undefined;
+  /** Fingerprint of the key that its sandbox was told to trust; absent when it was told of none. */
+  trustAnchor: string | undefined;
 }
 
 /** Reads a session-bearing Sandbox. Never throws; what cannot be read is a session in phase Failed. */
 export function toSessionRecord(sandbox: Sandbox): SessionRecord {
   const result = readDocument(sandbox);
+  const authMode = 'document' in result ? result.document.runtime.authMode : undefined;
+  const anchor = authMode === undefined ? undefined : trustAnchorOf(sandbox.spec?.podTemplate, authMode);
   return {
     session: projectSession(sandbox),
     sandboxUid: sandbox.metadata.uid ?? '',
-    authMode: 'document' in result ? result.document.runtime.authMode : undefined,
+    authMode,
+    trustAnchor: anchor === undefined ? undefined : fingerprintOf(anchor),
   };
 }
 

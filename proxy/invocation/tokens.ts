@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
-import { type SigningKey, signToken, tokenLifetimeSeconds } from '../../apis/wire/token.ts';
+import { type SigningKey, type TokenSubject, tokenLifetimeSeconds } from '../../apis/wire/token.ts';
+import type { CredentialMetrics } from './token-metrics.ts';
 
 /** A cached token has at least a fifth of its life before it, so that it never runs out on its way. */
 const cachedMs = tokenLifetimeSeconds * 1000 * 0.8;
@@ -18,16 +19,22 @@ export interface TokenSession {
   podUid: string;
 }
 
+/** How tokens of one kind are made now. */
+export interface TokenSigner {
+  key: SigningKey;
+  sign: (subject: TokenSubject, key: SigningKey, now: Date) => Promise<string>;
+}
+
 interface Request {
   session: TokenSession;
   user: TokenUser;
-  key: SigningKey;
+  signer: TokenSigner;
 }
 
 export interface TokenCacheOptions {
-  currentKey: () => SigningKey;
   /** Milliseconds since the epoch. */
   now: () => number;
+  metrics: CredentialMetrics;
 }
 
 /** Invocation tokens, signed once per session, Pod, user and key and used again for most of their life. */
@@ -42,9 +49,12 @@ export class TokenCache {
     this.#tokens = new LRUCache<string, string, Request>({
       max: largestCache,
       ttl: cachedMs,
+      // By the clock that tokens are dated with, so that one that is set forward does not leave us with expired tokens.
+      perf: { now: options.now },
+      ttlResolution: 0,
       ignoreFetchAbort: true,
-      fetchMethod: async (_key, _stale, { context: { session, user, key } }) =>
-        await signToken(
+      fetchMethod: async (_key, _stale, { context: { session, user, signer } }) =>
+        await signer.sign(
           {
             sessionUid: session.uid,
             namespace: session.namespace,
@@ -52,7 +62,7 @@ export class TokenCache {
             podUid: session.podUid,
             user,
           },
-          key,
+          signer.key,
           new Date(options.now()),
         ),
       dispose: (_token, key) => this.#forget(key),
@@ -60,12 +70,12 @@ export class TokenCache {
   }
 
   /** A token for a session in the name of a user; many calls at once wait for one signature. */
-  async get(session: TokenSession, user: TokenUser): Promise<string> {
-    const key = this.#options.currentKey();
-    const cacheKey = JSON.stringify([session.uid, session.podUid, key.kid, user.username, user.uid]);
+  async get(session: TokenSession, user: TokenUser, signer: TokenSigner): Promise<string> {
+    const cacheKey = JSON.stringify([session.uid, session.podUid, signer.key.kid, user.username, user.uid]);
     const cached = this.#tokens.get(cacheKey);
+    this.#options.metrics.tokenRequested(cached === undefined ? 'miss' : 'hit');
     if (cached !== undefined) return cached;
-    const token = await this.#tokens.fetch(cacheKey, { context: { session, user, key } });
+    const token = await this.#tokens.fetch(cacheKey, { context: { session, user, signer } });
     if (token === undefined) throw new Error('the token cache gave no token');
     this.#remember(session.uid, cacheKey);
     return token;

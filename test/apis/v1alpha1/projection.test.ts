@@ -7,7 +7,7 @@ import { annotations } from '../../../apis/names.ts';
 import { newSandbox } from '../../../apis/v1alpha1/new-sandbox.ts';
 import { projectSession } from '../../../apis/v1alpha1/projection.ts';
 import type { Sandbox } from '../../../apis/v1alpha1/sandbox.ts';
-import { condition, runtime, spec, storedSandbox } from './samples.ts';
+import { anchors, condition, runtime, spec, storedSandbox } from './samples.ts';
 
 const labelKey = fc.constantFrom('app', 'run', 'foo.com/bar', 'a.b-c.io/x_y', 'Tier');
 const labelValue = fc.stringMatching(/^([A-Za-z0-9]([-A-Za-z0-9_.]{0,20}[A-Za-z0-9])?)?$/);
@@ -41,7 +41,7 @@ describe('projection of a Sandbox to a Session', () => {
               user: { username },
               now: 1_700_000_000_500,
             },
-            'K',
+            anchors,
           ),
         );
         expect(session.spec).to.deep.equal(wanted);

@@ -3,10 +3,10 @@ import fc from 'fast-check';
 import { formatDuration, parseDuration } from '../../../apis/v1alpha1/duration.ts';
 import { fromSandboxLabelKey, toSandboxLabelKey } from '../../../apis/v1alpha1/labels.ts';
 import { metadataCauses } from '../../../apis/v1alpha1/metadata-rules.ts';
-import { maxDurationEnd, newDocument, newSandbox } from '../../../apis/v1alpha1/new-sandbox.ts';
-import { sandboxPodTemplate } from '../../../apis/v1alpha1/pod-template.ts';
+import { newSandbox } from '../../../apis/v1alpha1/new-sandbox.ts';
+import { sandboxPodTemplate, trustAnchorOf } from '../../../apis/v1alpha1/pod-template.ts';
 import { completeSpec, specCauses } from '../../../apis/v1alpha1/spec-rules.ts';
-import { runtime, spec } from './samples.ts';
+import { anchors, runtime, spec } from './samples.ts';
 
 const limits = { idleTimeout: '15m', maxDuration: '8h' };
 
@@ -80,18 +80,17 @@ describe('session rules', () => {
       user: { username: 'alice' },
       now: 1_700_000_000_999,
     };
-    const sandbox = newSandbox(session, 'ROOT');
+    const sandbox = newSandbox(session, anchors);
     expect(sandbox.spec).to.include({
-      shutdownTime: '2023-11-15T06:13:20Z',
+      shutdownTime: '2023-11-14T22:32:05Z',
       shutdownPolicy: 'Delete',
       operatingMode: 'Running',
     });
-    expect(sandbox.spec?.shutdownTime).to.equal(maxDurationEnd(newDocument(session, 'Cold')));
     expect(sandbox.metadata.labels).to.deep.equal({ 'sojourn.dev/session': 'true', 'u.sojourn.dev/app': 'x' });
   });
 
   it('gives the sandbox the root key, its own name and address, a probe and no credential of the namespace', () => {
-    const template = sandboxPodTemplate(runtime, 'ROOT');
+    const template = sandboxPodTemplate(runtime, anchors);
     const [container] = template.spec.containers ?? [];
     expect(template.spec.automountServiceAccountToken).to.equal(false);
     expect(template.metadata?.labels).to.deep.equal({ 'sojourn.dev/runtime': 'py' });
@@ -106,8 +105,29 @@ describe('session rules', () => {
     expect(container?.readinessProbe).to.deep.include({ httpGet: { path: '/health', port: 8080, scheme: 'HTTP' } });
   });
 
+  it('gives PicoD its key, whatever the author of the runtime wrote there', () => {
+    const [container] = runtime.podTemplate.spec.containers ?? [];
+    const env = [
+      { name: 'PICOD_AUTH_PUBLIC_KEY', value: 'forged' },
+      { name: 'LANG', value: 'C' },
+    ];
+    const forged = { spec: { containers: [{ name: 'main', ...container, env }] } };
+    const template = sandboxPodTemplate({ ...runtime, authMode: 'picod', podTemplate: forged }, anchors);
+    expect(template.spec.containers?.[0]?.env).to.deep.equal([
+      { name: 'LANG', value: 'C' },
+      { name: 'PICOD_AUTH_PUBLIC_KEY', value: 'PICOD' },
+    ]);
+    expect(trustAnchorOf(template, 'picod')).to.equal('PICOD');
+  });
+
+  it('says which key a sandbox trusts', () => {
+    expect(trustAnchorOf(sandboxPodTemplate(runtime, anchors), 'sojourn')).to.equal('ROOT');
+    expect(trustAnchorOf(sandboxPodTemplate({ ...runtime, authMode: 'none' }, anchors), 'none')).to.equal(undefined);
+    expect(trustAnchorOf(undefined, 'sojourn')).to.equal(undefined);
+  });
+
   it('leaves a program that speaks for itself alone', () => {
-    const template = sandboxPodTemplate({ ...runtime, authMode: 'none' }, 'ROOT');
+    const template = sandboxPodTemplate({ ...runtime, authMode: 'none' }, anchors);
     expect(template.spec.containers?.[0]?.env).to.equal(undefined);
     expect(template.spec.containers?.[0]?.readinessProbe).to.deep.include({ tcpSocket: { port: 8080 } });
   });

@@ -2,6 +2,7 @@ import type { Runtime } from '../../../apis/agentcube/runtime.ts';
 import { newSandbox } from '../../../apis/v1alpha1/new-sandbox.ts';
 import type { Sandbox } from '../../../apis/v1alpha1/sandbox.ts';
 import type { CompleteSessionSpec } from '../../../apis/v1alpha1/types.ts';
+import type { TrustAnchors } from '../../../apis/wire/trust-anchor.ts';
 
 export const runtime: Runtime = {
   kind: 'CodeInterpreter',
@@ -26,6 +27,8 @@ export const spec: CompleteSessionSpec = {
   suspended: false,
 };
 
+export const anchors: TrustAnchors = { rootKey: 'ROOT', picodKey: 'PICOD' };
+
 /** A Sandbox as kube-apiserver would store it after a cold start. */
 export function storedSandbox(change: (sandbox: Sandbox) => void = () => undefined): Sandbox {
   const sandbox = newSandbox(
@@ -41,7 +44,7 @@ export function storedSandbox(change: (sandbox: Sandbox) => void = () => undefin
       user: { username: 'alice', uid: 'u-1' },
       now: Date.parse('2026-11-21T06:30:00Z'),
     },
-    'ROOTKEY',
+    anchors,
   );
   Object.assign(sandbox.metadata, {
     uid: '3b241101-e2bb-4255-8caf-4136c566a962',

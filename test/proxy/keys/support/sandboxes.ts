@@ -1,0 +1,55 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createLog } from '../../../../apis/runtime/log.ts';
+import { createDaemon } from '../../../../daemon/server.ts';
+import type { TestSessions } from '../../support/sessions.ts';
+
+/** A session whose sandbox is our real daemon, in this process. */
+export interface DaemonSandbox {
+  name: string;
+  port: number;
+  /** Ends the daemon and starts it anew in the same Pod: what it learned is gone. */
+  restart(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export interface DaemonSandboxOptions {
+  sessions: TestSessions;
+  namespace: string;
+  name: string;
+  rootKey: string;
+}
+
+export async function startDaemonSandbox(options: DaemonSandboxOptions): Promise<DaemonSandbox> {
+  const { sessions, namespace, name, rootKey } = options;
+  const workspace = await mkdtemp(join(tmpdir(), 'sojourn-keys-test-'));
+  const start = async (port: number, podUid: string) => {
+    const daemon = await createDaemon(
+      { listenAddress: '127.0.0.1', port, workspace, rootKey, namespace, sandbox: name, podUid, logLevel: 'error' },
+      { log: createLog({ level: 'error' }), environment: process.env },
+    );
+    return { daemon, address: await daemon.listen() };
+  };
+  // Its port must be known before there is a Pod whose uid it can be told.
+  const placeholder = await start(0, 'none yet');
+  const { port } = placeholder.address;
+  await placeholder.daemon.stop();
+  const endpoints = [{ pathPrefix: '/', port, protocol: 'HTTP' as const }];
+  await sessions.create({ name, authMode: 'sojourn', rootKey, endpoints });
+  await sessions.makeReady(name);
+  const podUid = await sessions.podUid(name);
+  let { daemon } = await start(port, podUid);
+  return {
+    name,
+    port,
+    restart: async () => {
+      await daemon.stop();
+      ({ daemon } = await start(port, podUid));
+    },
+    stop: async () => {
+      await daemon.stop();
+      await rm(workspace, { recursive: true });
+    },
+  };
+}
