@@ -8,10 +8,11 @@ import type { Authorizer, ResourceAttributes } from '../../proxy/access/authoriz
 import type { UserInfo } from '../../proxy/access/user.ts';
 import type { InvocationPath } from '../../proxy/invocation/invocation-path.ts';
 import type { FrontProxyAuthenticator } from '../authentication/front-proxy.ts';
+import type { Delegation } from '../authentication/on-behalf-of.ts';
 import type { DiscoveryHandler } from '../discovery/handler.ts';
 import type { SessionHandler } from '../sessions/handler.ts';
 import { sendBytes } from './exchange.ts';
-import { parseRequest, type ResourceRequest } from './request-info.ts';
+import { parseRequest, type RequestInfo, type ResourceRequest } from './request-info.ts';
 
 /** A request and where its answer goes. */
 export interface Exchange {
@@ -30,6 +31,7 @@ export interface Upgrade {
 
 export interface DispatcherOptions {
   authenticator: FrontProxyAuthenticator;
+  delegation: Delegation;
   authorizer: Authorizer;
   discovery: DiscoveryHandler;
   sessions: SessionHandler;
@@ -56,15 +58,23 @@ export class Dispatcher {
     // Discovery is constant and public in the source; it must answer even before kube-apiserver could be asked for the
     // front-proxy settings, or namespaces of the whole cluster could not be deleted meanwhile.
     if (info.kind === 'nonresource') {
-      if (authenticator.configured) authenticator.authenticate(request);
+      if (authenticator.configured) await this.#identify(request, info);
       return discovery.handle(info.path, request, response);
     }
-    const user = authenticator.authenticate(request);
+    const user = await this.#identify(request, info);
     await this.#authorize(user, info);
     this.#requireReady();
     if (info.subresource !== undefined) {
       const continuing = sendContinue === undefined ? {} : { sendContinue };
-      return await this.#options.invocations.invoke({ ...invocationOf(info), ...continuing, user, request, response });
+      return await this.#options.invocations.invoke({
+        ...invocationOf(info),
+        ...continuing,
+        route: 'aggregated',
+        verb: info.verb,
+        user,
+        request,
+        response,
+      });
     }
     sendContinue?.();
     await this.#options.sessions.handle({ info, user, request, response });
@@ -73,13 +83,26 @@ export class Dispatcher {
   /** An upgrade is a shell as much as a read: whatever its method, it needs `create`. */
   async handleUpgrade({ request, socket, head }: Upgrade): Promise<void> {
     const info = parseRequest(request.method ?? 'GET', request.url ?? '/');
-    const user = this.#options.authenticator.authenticate(request);
+    const user = await this.#identify(request, info);
     if (info.kind === 'nonresource')
       throw new ApiError('BadRequest', 'this path cannot be upgraded; send a plain request');
     const { namespace, name } = invocationOf(info);
     await this.#authorize(user, { ...info, verb: 'create', namespace, name });
     this.#requireReady();
-    await this.#options.invocations.invokeUpgrade({ ...invocationOf(info), user, request, socket, head });
+    await this.#options.invocations.invokeUpgrade({
+      ...invocationOf(info),
+      route: 'aggregated',
+      verb: 'create',
+      user,
+      request,
+      socket,
+      head,
+    });
+  }
+
+  async #identify(request: ClientRequest, info: RequestInfo): Promise<UserInfo> {
+    const { authenticator, delegation } = this.#options;
+    return await delegation.resolve(authenticator.authenticate(request), info, request.rawHeaders);
   }
 
   async #authorize(user: UserInfo, info: ResourceRequest): Promise<void> {

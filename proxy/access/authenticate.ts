@@ -2,13 +2,20 @@ import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { KubeClient } from '../../apis/client/transport.ts';
 import { ApiError } from '../../apis/machinery/errors.ts';
+import type { Caller } from './caller.ts';
+import type { ReviewCounter } from './metrics.ts';
 import { reviewFailed } from './review-failure.ts';
 import type { UserInfo } from './user.ts';
 
 const path = '/apis/authentication.k8s.io/v1/tokenreviews';
 const timeoutMs = 10_000;
-/** A revoked token stops working within this time. */
-const acceptedMs = 10_000;
+/**
+ * How long an accepted token is not reviewed again, from the answer on. kube-apiserver itself remembers a token it
+ * accepted for 10 s (pkg/kubeapiserver/options/authentication.go, TokenSuccessCacheTTL) and answers reviews from that
+ * memory, so a revoked token stops working within 10 s + this. When nobody else reviews it, as with one proxy, within
+ * 10 s: half of that time, counted from the answer, makes every second review a fresh one.
+ */
+const acceptedMs = 5_000;
 /** Short, because a token that was refused a moment ago may belong to an account that is being created. */
 const refusedMs = 2_000;
 const largestCache = 8192;
@@ -16,61 +23,102 @@ const largestCache = 8192;
 interface TokenReview {
   status?: {
     authenticated?: boolean;
+    audiences?: string[];
     user?: { username?: string; uid?: string; groups?: string[]; extra?: Record<string, string[]> };
   };
 }
 
-/** Turns bearer tokens into users by kube-apiserver's TokenReview; verdicts are kept for seconds, tokens never. */
+export interface TokenAuthenticatorOptions {
+  client: KubeClient;
+  /** Names that tokens may be made for besides kube-apiserver's own. */
+  audiences?: readonly string[];
+  counter?: ReviewCounter;
+}
+
+/** Whose token it is, and whether kube-apiserver would take it too. */
+interface TokenOwner {
+  user: UserInfo;
+  validFor: 'kube-apiserver' | 'us';
+}
+
+interface Verdict {
+  caller: Caller | undefined;
+}
+
+/** Turns bearer tokens into callers by kube-apiserver's TokenReview; verdicts are kept for seconds. */
 export class TokenAuthenticator {
   readonly #client: KubeClient;
-  readonly #verdicts: LRUCache<string, { user: UserInfo | undefined }, string>;
+  readonly #audiences: readonly string[];
+  readonly #counter: ReviewCounter | undefined;
+  readonly #verdicts: LRUCache<string, Verdict, string>;
 
-  constructor(client: KubeClient) {
+  constructor({ client, audiences = [], counter }: TokenAuthenticatorOptions) {
     this.#client = client;
-    this.#verdicts = new LRUCache<string, { user: UserInfo | undefined }, string>({
+    this.#counter = counter;
+    this.#audiences = audiences;
+    this.#verdicts = new LRUCache<string, Verdict, string>({
       max: largestCache,
       ttl: acceptedMs,
       ignoreFetchAbort: true,
       fetchMethod: async (_key, _stale, { options, context: token }) => {
-        const user = await this.#review(token);
-        options.ttl = user === undefined ? refusedMs : acceptedMs;
-        return { user };
+        const owner = await this.#ownerOf(token);
+        if (owner === undefined) options.ttl = refusedMs;
+        return { caller: owner === undefined ? undefined : callerOf(owner, token) };
       },
     });
   }
 
   /**
-   * The user whose token a request carries.
-   * @param rawHeaders pairs of name and value, as both HTTP versions of Node have them.
+   * Who a token was given to.
    * @throws ApiError Unauthorized; ServiceUnavailable or InternalError when nobody could be asked.
    */
-  async authenticate(rawHeaders: readonly string[]): Promise<UserInfo> {
-    const token = bearerToken(rawHeaders);
-    if (token === undefined) throw unauthorized();
-    // The cache must not be a store of credentials, so it knows tokens by their hash alone.
+  async authenticate(token: string): Promise<Caller> {
+    // Keys are hashes, so that neither a dump of the keys nor a comparison of them in constant time is of concern.
     const key = createHash('sha256').update(token).digest('base64');
-    const verdict = this.#verdicts.get(key) ?? (await this.#verdicts.fetch(key, { context: token }));
-    if (verdict?.user === undefined) throw unauthorized();
-    return verdict.user;
+    const known = this.#verdicts.get(key);
+    if (known === undefined) this.#counter?.miss();
+    else this.#counter?.hit();
+    const verdict = known ?? (await this.#verdicts.fetch(key, { context: token }));
+    if (verdict?.caller === undefined) throw unauthorized();
+    return verdict.caller;
   }
 
-  async #review(token: string): Promise<UserInfo | undefined> {
-    const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenReview', spec: { token } };
-    let review: TokenReview;
+  async #ownerOf(token: string): Promise<TokenOwner | undefined> {
+    const status = await this.#review({ token });
+    const user = userOf(status);
+    if (user !== undefined) return { user, validFor: 'kube-apiserver' };
+    if (this.#audiences.length === 0) return undefined;
+    const dedicated = await this.#review({ token, audiences: this.#audiences });
+    // A reviewer that knows no audiences says yes without any (authentication.k8s.io/v1, TokenReviewStatus.audiences).
+    if (!this.#audiences.some((audience) => dedicated?.audiences?.includes(audience))) return undefined;
+    const guest = userOf(dedicated);
+    return guest === undefined ? undefined : { user: guest, validFor: 'us' };
+  }
+
+  async #review(spec: { token: string; audiences?: readonly string[] }): Promise<TokenReview['status']> {
+    const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenReview', spec };
     try {
-      review = await this.#client.request<TokenReview>({ method: 'POST', path, body, timeoutMs });
+      const review = await this.#client.request<TokenReview>({ method: 'POST', path, body, timeoutMs });
+      return review.status;
     } catch (error) {
       throw reviewFailed('the bearer token could not be checked', error);
     }
-    const { authenticated, user } = review.status ?? {};
-    if (authenticated !== true || user?.username === undefined || user.username === '') return undefined;
-    return {
-      username: user.username,
-      groups: user.groups ?? [],
-      ...(user.uid === undefined || user.uid === '' ? {} : { uid: user.uid }),
-      ...(user.extra === undefined ? {} : { extra: user.extra }),
-    };
   }
+}
+
+function userOf(status: TokenReview['status']): UserInfo | undefined {
+  const { authenticated, user } = status ?? {};
+  if (authenticated !== true || user?.username === undefined || user.username === '') return undefined;
+  return {
+    username: user.username,
+    groups: user.groups ?? [],
+    ...(user.uid === undefined || user.uid === '' ? {} : { uid: user.uid }),
+    ...(user.extra === undefined ? {} : { extra: user.extra }),
+  };
+}
+
+function callerOf({ user, validFor }: TokenOwner, token: string): Caller {
+  return { user, credential: validFor === 'kube-apiserver' ? { kind: 'token', token } : { kind: 'asserted' } };
 }
 
 /**
@@ -87,6 +135,7 @@ export function bearerToken(rawHeaders: readonly string[]): string | undefined {
   return /^Bearer +([^\s]+)$/i.exec(found ?? '')?.[1];
 }
 
-function unauthorized(): ApiError {
+/** The 401 of a request that nobody vouches for. */
+export function unauthorized(): ApiError {
   return new ApiError('Unauthorized', 'Unauthorized');
 }

@@ -1,18 +1,23 @@
+import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { KubeClient } from '../../apis/client/transport.ts';
 import { ApiError } from '../../apis/machinery/errors.ts';
+import type { ReviewCounter } from './metrics.ts';
 import { reviewFailed } from './review-failure.ts';
 import type { UserInfo } from './user.ts';
 
 const path = '/apis/authorization.k8s.io/v1/subjectaccessreviews';
 const timeoutMs = 10_000;
-/** A right that was taken away is gone within this time. */
-const allowedMs = 10_000;
+/**
+ * A right that was taken away is gone within 10 s: kube-apiserver itself knows of it at once (its RBAC authorizer reads
+ * from a watch and keeps no verdicts), and a second is left for that watch and the review.
+ */
+const allowedMs = 9_000;
 /** Short, so that who has just been given a right need not wait for it. */
 const deniedMs = 2_000;
 const largestCache = 8192;
-/** Reviews above this many characters are not kept (k8s.io/apiserver's webhook authorizer has the same limit in bytes). */
-const largestKey = 10_000;
+/** Questions of more characters than this are not kept, so that the cache stays within a few MB. */
+const largestKey = 1024;
 
 /** What somebody wants to do with a resource (authorization.k8s.io/v1 ResourceAttributes). */
 export interface ResourceAttributes {
@@ -43,19 +48,28 @@ interface Verdict {
   reason: string;
 }
 
+interface Question {
+  user: UserInfo;
+  attributes: AccessAttributes;
+}
+
 /** Asks kube-apiserver by SubjectAccessReview whether a user may do something; verdicts are kept for seconds. */
 export class Authorizer {
   readonly #client: KubeClient;
-  readonly #verdicts: LRUCache<string, Verdict>;
+  readonly #counter: ReviewCounter | undefined;
+  readonly #verdicts: LRUCache<string, Verdict, Question>;
+  /** Users by their hash; whoever authenticates gives out the same object for as long as it stands by it. */
+  readonly #users = new WeakMap<UserInfo, string>();
 
-  constructor(client: KubeClient) {
+  constructor(client: KubeClient, counter?: ReviewCounter) {
     this.#client = client;
-    this.#verdicts = new LRUCache<string, Verdict>({
+    this.#counter = counter;
+    this.#verdicts = new LRUCache<string, Verdict, Question>({
       max: largestCache,
       ttl: allowedMs,
       ignoreFetchAbort: true,
-      fetchMethod: async (spec, _stale, { options }) => {
-        const verdict = await this.#review(spec);
+      fetchMethod: async (_key, _stale, { options, context: question }) => {
+        const verdict = await this.#review(question);
         options.ttl = verdict.allowed ? allowedMs : deniedMs;
         return verdict;
       },
@@ -67,20 +81,35 @@ export class Authorizer {
    * @throws ApiError Forbidden in kube-apiserver's words; ServiceUnavailable or InternalError when nobody could be asked.
    */
   async authorize(user: UserInfo, attributes: AccessAttributes): Promise<void> {
-    const spec = JSON.stringify(reviewSpec(user, attributes));
-    const verdict = this.#verdicts.get(spec) ?? (await this.#ask(spec));
+    const key = `${this.#hashOf(user)} ${textOf(attributes)}`;
+    const known = this.#verdicts.get(key);
+    if (known === undefined) this.#counter?.miss();
+    else this.#counter?.hit();
+    const verdict = known ?? (await this.#ask(key, { user, attributes }));
     if (verdict?.allowed !== true) throw forbidden(user, attributes, verdict?.reason ?? '');
   }
 
-  async #ask(spec: string): Promise<Verdict | undefined> {
-    return spec.length > largestKey ? await this.#review(spec) : await this.#verdicts.fetch(spec);
+  async #ask(key: string, question: Question): Promise<Verdict | undefined> {
+    if (key.length > largestKey) return await this.#review(question);
+    return await this.#verdicts.fetch(key, { context: question });
   }
 
-  async #review(spec: string): Promise<Verdict> {
+  #hashOf(user: UserInfo): string {
+    const known = this.#users.get(user);
+    if (known !== undefined) return known;
+    const { username, uid, groups, extra } = user;
+    const hash = createHash('sha256')
+      .update(JSON.stringify([username, uid, groups, extra]))
+      .digest('base64');
+    this.#users.set(user, hash);
+    return hash;
+  }
+
+  async #review({ user, attributes }: Question): Promise<Verdict> {
     const body = {
       apiVersion: 'authorization.k8s.io/v1',
       kind: 'SubjectAccessReview',
-      spec: JSON.parse(spec) as unknown,
+      spec: reviewSpec(user, attributes),
     };
     let review: AccessReview;
     try {
@@ -93,7 +122,13 @@ export class Authorizer {
   }
 }
 
-/** The review's spec with its fields in a fixed order, so that equal questions have equal texts. */
+/** Equal questions have equal texts, and different ones different texts. */
+function textOf(attributes: AccessAttributes): string {
+  if ('path' in attributes) return JSON.stringify([attributes.verb, attributes.path]);
+  const { verb, group, version, resource, subresource, namespace, name } = attributes;
+  return JSON.stringify([verb, group, version, resource, subresource, namespace, name]);
+}
+
 function reviewSpec({ username, uid, groups, extra }: UserInfo, attributes: AccessAttributes): object {
   const who = { user: username, uid, groups, extra };
   if ('path' in attributes) {
