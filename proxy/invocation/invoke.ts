@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { Agent } from 'undici';
+import type { Agent } from 'undici';
 import { ApiError } from '../../apis/machinery/errors.ts';
 import type { ClientRequest, ClientResponse } from '../../apis/runtime/listener.ts';
 import { bodyLimitBytes, daemonPort } from '../../apis/wire/daemon.ts';
@@ -10,25 +10,36 @@ import type { Directory, Location } from './directory.ts';
 import { chooseEndpoint } from './endpoints.ts';
 import { aboutSession } from './errors.ts';
 import { hasBody } from './exchange.ts';
-import { type ForwardEnd, forward } from './forward.ts';
-import type { InvocationKind, InvocationMetrics, Measurement } from './metrics.ts';
+import { type ForwardCall, type ForwardEnd, forward } from './forward.ts';
+import type { Arrival, Ledger, OpenCall } from './ledger.ts';
+import type { InvocationKind } from './metrics.ts';
 import { sandboxPath } from './raw-path.ts';
 import { checkAnnouncedLength, RequestBody } from './request-body.ts';
+import type { SessionRecord } from './session-record.ts';
 import type { TokenUser } from './tokens.ts';
 import { forwardUpgrade, type UpgradeEnd } from './upgrade.ts';
 
-/** How long a connection to a sandbox may take. */
-const connectTimeoutMs = 5_000;
 /** One more attempt, when the first one never reached the sandbox's program. */
 const attempts = 2;
 
+/** The front that a call came through: our own path, AgentCube's, or kube-apiserver and its aggregation. */
+export type RouteKind = 'native' | 'agentcube' | 'aggregated';
+
+/** Who calls: what the sandbox is told, and the groups for the audit. */
+export interface InvocationUser extends TokenUser {
+  groups?: readonly string[] | undefined;
+}
+
 /** An authorised request for a session. */
 export interface Invocation {
+  route: RouteKind;
+  /** What was authorised on sessions/proxy. */
+  verb: string;
   namespace: string;
   name: string;
   /** What follows `/proxy` in the request line: raw path and query. */
   target: string;
-  user: TokenUser;
+  user: InvocationUser;
 }
 
 export interface RequestInvocation extends Invocation {
@@ -45,10 +56,22 @@ export interface UpgradeInvocation extends Invocation {
   head: Buffer;
 }
 
+/** Use of a session for as long as a call lasts. */
+export interface Lease {
+  end(): void;
+}
+
+/** Where the use of sessions is noted. */
+export interface UseOfSessions {
+  /** @throws ApiError Gone when the session's time is over. */
+  begin(record: SessionRecord): Lease | Promise<Lease>;
+}
+
 export interface InvokerOptions {
   directory: Directory;
   credentials: Credentials;
-  metrics: InvocationMetrics;
+  activity: UseOfSessions;
+  ledger: Ledger;
   dispatcher: Agent;
   /** How long a call waits for a session that is not ready yet. */
   readyTimeoutMs: number;
@@ -58,22 +81,10 @@ export interface InvokerOptions {
 
 /** Where one attempt goes and what it shows there. */
 interface Route {
-  location: Location;
   origin: string;
   path: string;
   authorization: string | undefined;
   sessionId: string;
-}
-
-/** Connections to sandboxes: kept for a while, as many as there are calls, HTTP/1.1 only. */
-export function createSandboxAgent(): Agent {
-  return new Agent({
-    allowH2: false,
-    pipelining: 1,
-    keepAliveTimeout: 4_000,
-    // A Pod is known by its address, which kubelet reports; a certificate in it could not say more.
-    connect: { timeout: connectTimeoutMs, rejectUnauthorized: false },
-  });
 }
 
 /** Carries requests into sandboxes, for any front: it finds, waits, signs, forwards, measures. */
@@ -90,16 +101,15 @@ export class Invoker {
    */
   async invoke(call: RequestInvocation): Promise<void> {
     const { request, response } = call;
-    await this.#measured('request', call, async (measurement) => {
+    await this.#accounted('request', { call, request }, async (open) => {
       checkAnnouncedLength(request, bodyLimitBytes);
       const body = hasBody(request)
-        ? new RequestBody({ request, limitBytes: bodyLimitBytes, onWanted: call.sendContinue })
+        ? new RequestBody({ request, limitBytes: bodyLimitBytes, traffic: open.traffic, onWanted: call.sendContinue })
         : undefined;
       const canRepeat = () => body?.begun !== true;
-      return await this.#attempt(call, response, canRepeat, async (route) => {
+      return await this.#attempt(call, { client: response, open, canRepeat }, async (route) => {
         const { answerTimeoutMs, dispatcher } = this.#options;
-        const onFirstByte = () => measurement.firstByte();
-        return await forward(dispatcher, { ...route, request, response, body, answerTimeoutMs, onFirstByte });
+        return await forward(dispatcher, { ...route, ...hooks(open), request, response, body, answerTimeoutMs });
       });
     });
   }
@@ -107,63 +117,68 @@ export class Invoker {
   /** As {@link invoke}, for a request that asks for another protocol. Resolves when the connection is over. */
   async invokeUpgrade(call: UpgradeInvocation): Promise<void> {
     const { request, socket, head } = call;
-    await this.#measured('upgrade', call, async (measurement) =>
-      this.#attempt(
-        call,
-        socket,
-        () => true,
-        async (route) =>
-          await forwardUpgrade({ ...route, request, socket, head, onFirstByte: () => measurement.firstByte() }),
-      ),
-    );
+    await this.#accounted('upgrade', { call, request }, async (open) => {
+      return await this.#attempt(call, { client: socket, open, canRepeat: () => true }, async (route) => {
+        return await forwardUpgrade({ ...route, ...hooks(open), request, socket, head });
+      });
+    });
   }
 
-  async #measured(
+  /** Runs a call and keeps its account, however it ends. */
+  async #accounted(
     kind: InvocationKind,
-    { namespace, name }: Invocation,
-    run: (measurement: Measurement) => Promise<ForwardEnd | UpgradeEnd>,
+    arrival: Omit<Arrival, 'kind'>,
+    run: (open: OpenCall) => Promise<ForwardEnd | UpgradeEnd>,
   ): Promise<void> {
-    const { metrics, directory } = this.#options;
-    const measurement = metrics.begin(kind);
+    const open = this.#options.ledger.open({ kind, ...arrival });
     try {
-      const end = await run(measurement);
-      if (end.kind === 'answered' || end.kind === 'cut') measurement.end(end.code, end.kind);
-      else measurement.end(('code' in end ? end.code : undefined) ?? 0, 'client-gone');
+      open.admit();
+      const end = await run(open);
+      if (end.kind === 'answered' || end.kind === 'cut') open.close(end.code, end.kind);
+      else open.close(('code' in end ? end.code : undefined) ?? 0, 'client-gone');
     } catch (error) {
-      if (error instanceof ClientGone) return measurement.end(0, 'client-gone');
-      measurement.end(error instanceof ApiError ? error.code : 500, 'refused');
-      const session = directory.find(namespace, name)?.session;
+      if (error instanceof ClientGone) return open.close(0, 'client-gone');
+      open.close(error instanceof ApiError ? error.code : 500, 'refused');
+      const { namespace, name } = arrival.call;
+      const session = this.#options.directory.find(namespace, name)?.session;
       throw error instanceof ApiError && session !== undefined ? aboutSession(error, session) : error;
     }
   }
 
-  /** Runs attempts until one has an end that is none of ours to repair. */
+  /** Runs attempts until one has an end that is none of ours to repair. The session is in use meanwhile. */
   async #attempt(
     call: Invocation,
-    client: ClientResponse | Duplex,
-    canRepeat: () => boolean,
+    { client, open, canRepeat }: { client: ClientResponse | Duplex; open: OpenCall; canRepeat: () => boolean },
     send: (route: Route) => Promise<ForwardEnd | UpgradeEnd>,
   ): Promise<ForwardEnd | UpgradeEnd> {
     const path = sandboxPath(call.target);
-    for (let attempt = 1; ; attempt += 1) {
-      const route = await this.#route(call, path, client);
-      const end = await send(route);
-      if (end.kind === 'unknown-key') this.#options.credentials.keyRefused(route.location.podUid);
-      else if (end.kind !== 'unreachable') return end;
-      if (attempt < attempts && canRepeat()) continue;
-      if (end.kind === 'unknown-key') throw keyNotReady();
-      // Where our daemon belongs and nothing listens, it is being started again in its Pod.
-      throw route.location.record.authMode === 'sojourn' ? daemonRestarting(end.error) : end.error;
+    let lease: Lease | undefined;
+    const use = async (record: SessionRecord) => {
+      open.sessionUid = record.session.metadata.uid;
+      lease ??= await this.#options.activity.begin(record);
+    };
+    try {
+      for (let attempt = 1; ; attempt += 1) {
+        const location = await this.#locate(call, client, use);
+        if (lease === undefined) await use(location.record);
+        const end = await send(await this.#route(location, call.user, path));
+        if (end.kind === 'unknown-key') this.#options.credentials.keyRefused(location.podUid);
+        else if (end.kind !== 'unreachable') return end;
+        if (attempt < attempts && canRepeat()) continue;
+        if (end.kind === 'unknown-key') throw keyNotReady();
+        // Where our daemon belongs and nothing listens, it is being started again in its Pod.
+        throw location.record.authMode === 'sojourn' ? daemonRestarting(end.error) : end.error;
+      }
+    } finally {
+      lease?.end();
     }
   }
 
-  async #route(call: Invocation, path: string, client: ClientResponse | Duplex): Promise<Route> {
-    const location = await this.#locate(call, client);
+  async #route(location: Location, user: TokenUser, path: string): Promise<Route> {
     const { session } = location.record;
     const endpoint = chooseEndpoint(session.status?.endpoints ?? [], path) ?? { port: daemonPort, protocol: 'HTTP' };
-    const authorization = await this.#options.credentials.authorization(location, call.user);
+    const authorization = await this.#options.credentials.authorization(location, user);
     return {
-      location,
       origin: originOf(location.address, endpoint),
       path,
       authorization,
@@ -172,10 +187,17 @@ export class Invoker {
   }
 
   /** Where the session is; a session that is on its way is waited for, as long as the client does so too. */
-  async #locate({ namespace, name }: Invocation, client: ClientResponse | Duplex): Promise<Location> {
+  async #locate(
+    { namespace, name }: Invocation,
+    client: ClientResponse | Duplex,
+    use: (record: SessionRecord) => Promise<void>,
+  ): Promise<Location> {
     const { directory, readyTimeoutMs } = this.#options;
     const known = directory.ifReady(namespace, name);
     if (known !== undefined) return known;
+    const record = directory.find(namespace, name);
+    // Somebody waits for it, so it must not be idled away while it starts.
+    if (record !== undefined && isStarting(record)) await use(record);
     // Its "close" would not come a second time.
     if (client.destroyed) throw new ClientGone();
     const gone = new AbortController();
@@ -187,6 +209,19 @@ export class Invoker {
       client.off('close', onClose);
     }
   }
+}
+
+/** What whoever carries a call tells its account. */
+function hooks(open: OpenCall): Pick<ForwardCall, 'traffic' | 'onFirstByte' | 'onInterruptible'> {
+  return {
+    traffic: open.traffic,
+    onFirstByte: () => open.firstByte(),
+    onInterruptible: (interrupt) => open.carried(interrupt),
+  };
+}
+
+function isStarting({ session }: SessionRecord): boolean {
+  return session.status?.phase === 'Pending' || session.status?.phase === 'Resuming';
 }
 
 /** The client left before there was anywhere to send its request. */

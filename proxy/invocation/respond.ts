@@ -6,11 +6,37 @@ import type { Log } from '../../apis/runtime/log.ts';
 import { closeSocket, cutResponse, endAnswer } from './ending.ts';
 import { isGone, sessionIdHeader, writeHead } from './exchange.ts';
 
+/** How an error is written down for a kind of client. */
+export interface ErrorFormat {
+  contentType: string;
+  /** The whole body; nothing of the error's cause may be in it. */
+  body(error: ApiError): string;
+}
+
+/** Longest public sentence of an error. */
+const longestMessage = 64 * 1024;
+
+/** A Kubernetes Status. */
+export const statusFormat: ErrorFormat = {
+  contentType: 'application/json',
+  body: (error) => {
+    const status = error.toStatus();
+    const message = status.message?.slice(0, longestMessage);
+    return `${JSON.stringify(message === undefined ? status : { ...status, message })}\n`;
+  },
+};
+
 /**
- * Answers a request with a thrown error: a Kubernetes Status with its code. The one place where errors become answers,
+ * Answers a request with a thrown error in a format, with its code. The one place where errors become answers,
  * for both HTTP versions. After the headers of an answer were sent, the answer is cut off instead.
  */
-export function respondError(request: ClientRequest, response: ClientResponse, thrown: unknown, log: Log): void {
+export function respondError(
+  request: ClientRequest,
+  response: ClientResponse,
+  thrown: unknown,
+  log: Log,
+  format: ErrorFormat = statusFormat,
+): void {
   const error = asApiError(thrown);
   logFailure(error, log);
   if (isGone(response)) return;
@@ -19,7 +45,7 @@ export function respondError(request: ClientRequest, response: ClientResponse, t
     return;
   }
   try {
-    sendError(request, response, error);
+    sendError(request, response, error, format);
   } catch (failure) {
     // Whoever calls this has nobody left to tell: what cannot be answered is broken off.
     log.error('an error could not be answered', { error: failure });
@@ -27,11 +53,11 @@ export function respondError(request: ClientRequest, response: ClientResponse, t
   }
 }
 
-function sendError(request: ClientRequest, response: ClientResponse, error: ApiError): void {
+function sendError(request: ClientRequest, response: ClientResponse, error: ApiError, format: ErrorFormat): void {
   // A head that Node refused to write leaves its headers behind.
   for (const name of response.getHeaderNames()) response.removeHeader(name);
-  const body = statusBody(error);
-  const headers = { ...errorHeaders(error), 'content-length': String(body.length) };
+  const body = Buffer.from(format.body(error));
+  const headers = { ...errorHeaders(error, format), 'content-length': String(body.length) };
   writeHead(response, error.code, Object.entries(headers).flat());
   const output: Writable = response;
   if (request.method !== 'HEAD') output.write(body);
@@ -39,31 +65,22 @@ function sendError(request: ClientRequest, response: ClientResponse, error: ApiE
 }
 
 /** Answers an upgrade request with a thrown error, in place of the 101, and closes its connection. */
-export function rejectUpgrade(socket: Duplex, thrown: unknown, log: Log): void {
+export function rejectUpgrade(socket: Duplex, thrown: unknown, log: Log, format: ErrorFormat = statusFormat): void {
   const error = asApiError(thrown);
   logFailure(error, log);
   if (!socket.writable) return;
-  const body = statusBody(error);
-  const headers = { ...errorHeaders(error), 'content-length': String(body.length), connection: 'close' };
+  const body = Buffer.from(format.body(error));
+  const headers = { ...errorHeaders(error, format), 'content-length': String(body.length), connection: 'close' };
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   socket.write(`HTTP/1.1 ${error.code} ${STATUS_CODES[error.code] ?? 'Error'}\r\n${lines.join('')}\r\n`);
   socket.write(body);
   closeSocket(socket);
 }
 
-/** Longest public sentence of an error. */
-const longestMessage = 64 * 1024;
-
-function statusBody(error: ApiError): Buffer {
-  const status = error.toStatus();
-  const message = status.message?.slice(0, longestMessage);
-  return Buffer.from(`${JSON.stringify(message === undefined ? status : { ...status, message })}\n`);
-}
-
-function errorHeaders(error: ApiError): Record<string, string> {
+function errorHeaders(error: ApiError, { contentType }: ErrorFormat): Record<string, string> {
   const sessionId = error.details?.uid;
   return {
-    'content-type': 'application/json',
+    'content-type': contentType,
     'x-content-type-options': 'nosniff',
     ...(error.code === 401 ? { 'www-authenticate': 'Bearer' } : {}),
     ...(error.retryAfterSeconds === undefined ? {} : { 'retry-after': String(error.retryAfterSeconds) }),
