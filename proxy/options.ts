@@ -8,11 +8,13 @@ import {
 } from '../apis/runtime/options.ts';
 import { listenPort, operationsPort, serverFlags } from '../apis/runtime/server-flags.ts';
 import { isLoopback } from './invocation/addresses.ts';
+import { invocationFlags } from './invocation/flags.ts';
 
 const program = 'sojourn-proxy';
 
 const flags = {
   ...serverFlags,
+  ...invocationFlags,
   'listen-port': listenPort('8443'),
   'operations-port': operationsPort('8082'),
   'tls-cert-file': { value: 'FILE', help: 'serving certificate, PEM', parse: parseText },
@@ -21,9 +23,19 @@ const flags = {
     default: 'false',
     parse: parseSwitch,
   },
+  'client-ca-file': {
+    value: 'FILE',
+    help: "CAs of callers' client certificates, PEM; those of kube-apiserver when absent",
+    parse: parseText,
+  },
+  'token-audiences': {
+    value: 'NAMES',
+    help: 'comma-separated audiences of tokens that are taken besides those for kube-apiserver',
+    parse: parseAudiences,
+  },
   auth: {
     value: 'tokenreview|none',
-    help: 'who callers are: their bearer tokens by TokenReview; none lets everybody on this machine do everything',
+    help: 'who callers are: by client certificate or TokenReview; none lets everybody on this machine do everything',
     default: 'tokenreview',
     parse: parseOneOf('tokenreview', 'none'),
   },
@@ -40,6 +52,14 @@ export function readOptions(argv: readonly string[], env: NodeJS.ProcessEnv): Pr
   const problems = contradictions(options);
   if (problems.length > 0) throw new UsageError(`${program}: ${problems.join('\n  ')}\nTry ${program} --help`);
   return options;
+}
+
+function parseAudiences(text: string): string[] {
+  const audiences = text.split(',');
+  if (audiences.some((audience) => audience.trim() !== audience || audience === '')) {
+    throw new Error(`must be audiences with commas and no spaces between them, not "${text}"`);
+  }
+  return audiences;
 }
 
 function contradictions(options: ProxyOptions): string[] {

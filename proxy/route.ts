@@ -35,6 +35,9 @@ export function parseRoute(requestLine: string): InvocationRoute {
   };
 }
 
+/** Upgrades open a two-way stream, a shell for instance: whatever their method, they need more than a right to read. */
+export const upgradeVerb = 'create';
+
 /** @throws ApiError MethodNotAllowed for a method that no verb stands for. */
 export function verbOf(method: string): string {
   const verb = objectVerbOf(method);
@@ -54,8 +57,11 @@ function literal(text: string, start: number, expected: string): number {
   return start + expected.length;
 }
 
-/** A name as it is: percent-encoded, dotted or empty ones could mean another path to somebody else. */
-function plainName(what: string, text: string): string {
+/**
+ * A name as it is: percent-encoded, dotted or empty ones could mean another path to somebody else.
+ * @throws ApiError BadRequest.
+ */
+export function plainName(what: string, text: string): string {
   if (dnsLabelProblems(text).length === 0) return text;
   throw new ApiError(
     'BadRequest',
@@ -63,6 +69,7 @@ function plainName(what: string, text: string): string {
   );
 }
 
-function noSuchPath(): ApiError {
+/** The 404 of a path that is none of ours, as kube-apiserver words it. */
+export function noSuchPath(): ApiError {
   return new ApiError('NotFound', 'the server could not find the requested resource');
 }

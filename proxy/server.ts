@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { loadClusterConfig } from '../apis/client/kubeconfig.ts';
 import { KubeClient } from '../apis/client/transport.ts';
@@ -6,15 +7,22 @@ import { Lifecycle } from '../apis/runtime/lifecycle.ts';
 import { Listener, type ServingTls } from '../apis/runtime/listener.ts';
 import type { Log } from '../apis/runtime/log.ts';
 import { type Probe, serveOperations } from '../apis/runtime/operations.ts';
-import { TokenAuthenticator } from './access/authenticate.ts';
-import { Authorizer } from './access/authorize.ts';
-import { type Access, Gateway } from './gateway.ts';
+import { openAccess, type ReviewedAccessOptions, type RunningAccess, reviewedAccess } from './access/access.ts';
+import { AgentCubeRouter } from './agentcube/router.ts';
+import { workloadManagerRoutes } from './agentcube/workload-manager.ts';
+import { controlRoutes } from './control.ts';
+import { Gateway } from './gateway.ts';
+import { openAudit } from './invocation/audit.ts';
+import { invocationSettings } from './invocation/flags.ts';
 import { createInvocationPath } from './invocation/invocation-path.ts';
+import { jwksRoutes } from './jwks.ts';
 import type { ProxyOptions } from './options.ts';
 import { SessionInformer } from './session-source.ts';
+import { CallerSessions } from './sessions/caller-sessions.ts';
+import { SessionIds } from './sessions/session-ids.ts';
 
-/** How long calls in flight may take to end after a stop was asked for; less than a Pod's default grace of 30 s. */
-const graceMs = 25_000;
+/** How long calls in flight may take to end when a stop begins: with the delay before it, less than a Pod's grace of 30 s. */
+const graceMs = 20_000;
 
 const largestHeadersBytes = 64 * 1024;
 
@@ -22,7 +30,7 @@ const largestHeadersBytes = 64 * 1024;
 export interface RunningProxy {
   port: number;
   operationsPort: number;
-  /** Accepts nothing new, lets calls in flight end within the grace period, then stops everything. */
+  /** Asks clients to leave, then accepts nothing new, lets calls in flight end within their time, and stops everything. */
   stop(): Promise<void>;
 }
 
@@ -44,6 +52,8 @@ async function start(options: ProxyOptions, log: Log, lifecycle: Lifecycle): Pro
 
   const client = new KubeClient(await loadClusterConfig(options.kubeconfig));
   lifecycle.started({ name: 'client', stop: () => client.close() });
+  const audit = openAudit({ path: options['audit-log-path'], registry, log });
+  lifecycle.started({ name: 'audit', stop: () => audit.stop() });
   const sessions = new SessionInformer({ client, log });
   const invocations = createInvocationPath({
     client,
@@ -51,11 +61,17 @@ async function start(options: ProxyOptions, log: Log, lifecycle: Lifecycle): Pro
     allowLoopbackPods: options['allow-loopback-pods'],
     registry,
     log,
+    settings: invocationSettings(options),
+    audit,
   });
   sessions.start();
   lifecycle.started({ name: 'sessions', stop: () => sessions.stop() });
   invocations.start();
   lifecycle.started({ name: 'invocations', stop: () => invocations.stop() });
+
+  const access = await accessOf(options, { client, registry, log });
+  access.start();
+  lifecycle.started({ name: 'access', stop: () => access.stop() });
 
   let stopping = false;
   const notStopping: Probe = { name: 'not-stopping', check: () => (stopping ? 'this process is stopping' : undefined) };
@@ -63,13 +79,29 @@ async function start(options: ProxyOptions, log: Log, lifecycle: Lifecycle): Pro
     host: options['operations-address'],
     port: options['operations-port'],
     live: [],
-    ready: [...invocations.ready, notStopping],
+    ready: [...invocations.ready, ...access.ready, notStopping],
     registry,
     log,
   });
   lifecycle.started({ name: 'operations', stop: () => operations.stop() });
 
-  const gateway = new Gateway({ access: accessOf(options, client, log), invocations, log });
+  const ids = new SessionIds(sessions);
+  lifecycle.started({ name: 'session-ids', stop: () => ids.stop() });
+  const agentcube = {
+    access,
+    invocations,
+    ids,
+    sessions: new CallerSessions({ client, inFlight: invocations.inFlight, registry }),
+    log,
+  };
+  const manager = workloadManagerRoutes({ ...agentcube, ready: [...invocations.ready, notStopping] });
+  const gateway = new Gateway({
+    access,
+    invocations,
+    agentcube: new AgentCubeRouter(agentcube),
+    control: controlRoutes([jwksRoutes(invocations.keys), manager], log),
+    log,
+  });
   const listener = await Listener.open({
     address: options['listen-address'],
     port: options['listen-port'],
@@ -84,6 +116,8 @@ async function start(options: ProxyOptions, log: Log, lifecycle: Lifecycle): Pro
 
   const stop = async () => {
     stopping = true;
+    listener.drain();
+    await delay(options['shutdown-delay-duration']);
     await lifecycle.stop();
   };
   return { port: listener.port, operationsPort: operations.port, stop };
@@ -94,21 +128,14 @@ async function readTls(options: ProxyOptions): Promise<ServingTls | undefined> {
   const keyFile = options['tls-private-key-file'];
   if (options['insecure-http'] || certFile === undefined || keyFile === undefined) return undefined;
   const [cert, key] = await Promise.all([readFile(certFile), readFile(keyFile)]);
-  return { cert, key, clientCertificates: 'ignore' };
+  return { cert, key, clientCertificates: options.auth === 'none' ? 'ignore' : 'ask' };
 }
 
-function accessOf(options: ProxyOptions, client: KubeClient, log: Log): Access {
-  if (options.auth === 'tokenreview') {
-    const authenticator = new TokenAuthenticator(client);
-    const authorizer = new Authorizer(client);
-    return {
-      authenticate: (rawHeaders) => authenticator.authenticate(rawHeaders),
-      authorize: (user, attributes) => authorizer.authorize(user, attributes),
-    };
-  }
-  log.warn('--auth=none: EVERYBODY ON THIS MACHINE MAY RUN CODE IN EVERY SESSION; use it for experiments alone');
-  return {
-    authenticate: async () => ({ username: 'system:anonymous', groups: ['system:unauthenticated'] }),
-    authorize: async () => undefined,
-  };
+async function accessOf(
+  options: ProxyOptions,
+  shared: Pick<ReviewedAccessOptions, 'client' | 'registry' | 'log'>,
+): Promise<RunningAccess> {
+  if (options.auth === 'none') return openAccess(shared.client, shared.log);
+  const audiences = options['token-audiences'] ?? [];
+  return await reviewedAccess({ ...shared, audiences, clientCaFile: options['client-ca-file'] });
 }

@@ -6,9 +6,10 @@ import type { Sandbox } from '../apis/v1alpha1/sandbox.ts';
 import type { SandboxSource } from './invocation/directory.ts';
 import { type SessionRecord, toSessionRecord } from './invocation/session-record.ts';
 
-/** All sessions in memory, by an informer on session-bearing Sandboxes. */
+/** All sessions in memory, by an informer on session-bearing Sandboxes. Found by name, and by uid. */
 export class SessionInformer implements SandboxSource {
   readonly #informer: Informer<Sandbox, SessionRecord>;
+  readonly #byUid = new Map<string, SessionRecord>();
 
   constructor({ client, log }: { client: KubeClient; log: Log }) {
     this.#informer = new Informer<Sandbox, SessionRecord>({
@@ -17,6 +18,10 @@ export class SessionInformer implements SandboxSource {
       path: `${sandboxApi.path}/${sandboxApi.resource}`,
       labelSelector: sessionSelector,
       keep: toSessionRecord,
+      onChange: ({ previous, current }) => {
+        if (previous !== undefined) this.#byUid.delete(uidOf(previous));
+        if (current !== undefined) this.#byUid.set(uidOf(current), current);
+      },
     });
   }
 
@@ -26,6 +31,11 @@ export class SessionInformer implements SandboxSource {
 
   get(namespace: string, name: string): SessionRecord | undefined {
     return this.#informer.get(namespace, name);
+  }
+
+  /** The session of a uid, wherever it is. */
+  getByUid(uid: string): SessionRecord | undefined {
+    return this.#byUid.get(uid);
   }
 
   onChange(listener: (key: string) => void): () => void {
@@ -39,4 +49,8 @@ export class SessionInformer implements SandboxSource {
   async stop(): Promise<void> {
     await this.#informer.stop();
   }
+}
+
+function uidOf({ session }: SessionRecord): string {
+  return session.metadata.uid ?? '';
 }

@@ -25,6 +25,8 @@ export interface KubeRequest {
   contentType?: string;
   accept?: string;
   headers?: Record<string, string>;
+  /** Bearer token of somebody else, to be sent in place of every credential of our own. */
+  token?: string;
   signal?: AbortSignal;
   /** Until the whole answer is there; until its headers for {@link KubeClient.stream}. Default 30 s. */
   timeoutMs?: number;
@@ -47,24 +49,16 @@ export class KubeClient {
   readonly #config: ClusterConfig;
   readonly #userAgent: string;
   readonly #agent: Agent;
+  /** For requests with a token of somebody else's: on a connection with our certificate they would be ours. */
+  readonly #anonymousAgent: Agent;
 
   /** @param userAgent names the component in kube-apiserver's audit and managedFields. */
   constructor(config: ClusterConfig, { userAgent = 'sojourn' }: { userAgent?: string } = {}) {
     this.#config = config;
     this.#userAgent = userAgent;
-    this.#agent = new Agent({
-      // Watches hold one connection each, so the number must not be capped.
-      connections: null,
-      // One connection a watch: a GOAWAY of a restarting kube-apiserver then ends one of them, not all at once.
-      allowH2: false,
-      keepAliveTimeout: 60_000,
-      connect: {
-        ...(config.ca === undefined ? {} : { ca: config.ca }),
-        ...(config.cert === undefined ? {} : { cert: config.cert }),
-        ...(config.key === undefined ? {} : { key: config.key }),
-        timeout: 10_000,
-      },
-    });
+    const { cert: _cert, key: _key, ...anonymous } = config;
+    this.#agent = createAgent(config);
+    this.#anonymousAgent = config.cert === undefined ? this.#agent : createAgent(anonymous);
   }
 
   get server(): string {
@@ -105,7 +99,7 @@ export class KubeClient {
   }
 
   async close(): Promise<void> {
-    await this.#agent.destroy();
+    await Promise.all([this.#agent.destroy(), this.#anonymousAgent.destroy()]);
   }
 
   async #send(request: KubeRequest, signal: AbortSignal | undefined): Promise<KubeStream> {
@@ -114,10 +108,12 @@ export class KubeClient {
       'user-agent': this.#userAgent,
       ...request.headers,
     };
-    if (this.#config.token !== undefined) headers.authorization = `Bearer ${await this.#config.token()}`;
+    const token = request.token ?? (await this.#config.token?.());
+    if (token !== undefined) headers.authorization = `Bearer ${token}`;
     if (request.body !== undefined) headers['content-type'] = request.contentType ?? 'application/json';
     try {
-      const response = await this.#agent.request({
+      const agent = request.token === undefined ? this.#agent : this.#anonymousAgent;
+      const response = await agent.request({
         origin: this.#config.server,
         path: request.path + queryText(request.query),
         method: request.method ?? 'GET',
@@ -132,6 +128,22 @@ export class KubeClient {
       throw unreachable(error);
     }
   }
+}
+
+function createAgent({ ca, cert, key }: ClusterConfig): Agent {
+  return new Agent({
+    // Watches hold one connection each, so the number must not be capped.
+    connections: null,
+    // One connection a watch: a GOAWAY of a restarting kube-apiserver then ends one of them, not all at once.
+    allowH2: false,
+    keepAliveTimeout: 60_000,
+    connect: {
+      ...(ca === undefined ? {} : { ca }),
+      ...(cert === undefined ? {} : { cert }),
+      ...(key === undefined ? {} : { key }),
+      timeout: 10_000,
+    },
+  });
 }
 
 function queryText(query: KubeRequest['query']): string {

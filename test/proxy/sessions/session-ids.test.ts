@@ -1,0 +1,98 @@
+import { randomUUID } from 'node:crypto';
+import { expect } from 'chai';
+import { hasReason } from '../../../apis/machinery/errors.ts';
+import { accounts, labels, sandboxApi, systemNamespace } from '../../../apis/names.ts';
+import { createLog } from '../../../apis/runtime/log.ts';
+import type { Sandbox } from '../../../apis/v1alpha1/sandbox.ts';
+import { sessionUid } from '../../../apis/v1alpha1/uid.ts';
+import { SessionInformer } from '../../../proxy/session-source.ts';
+import { SessionIds } from '../../../proxy/sessions/session-ids.ts';
+import { useControlPlane, useNamespace } from '../../support/control-plane.ts';
+import { until } from '../../support/until.ts';
+
+describe('session ids', () => {
+  const plane = useControlPlane();
+  const namespace = useNamespace(plane);
+  let informer: SessionInformer;
+  let ids: SessionIds;
+
+  beforeEach(() => {
+    informer = new SessionInformer({ client: plane.client, log: createLog({ level: 'error' }) });
+    ids = new SessionIds(informer);
+  });
+
+  afterEach(async () => {
+    ids.stop();
+    await informer.stop();
+  });
+
+  const synced = async () => {
+    informer.start();
+    await until('the sessions', () => informer.synced);
+  };
+
+  const headers = {
+    'impersonate-user': `system:serviceaccount:${systemNamespace}:${accounts.apiserver}`,
+    'impersonate-group': 'system:masters',
+  };
+  const collection = () => `${sandboxApi.path}/namespaces/${namespace.name}/${sandboxApi.resource}`;
+
+  /** A Sandbox that is no session yet, so that its uid is known before the watch shows it. */
+  const sandbox = async (name: string) =>
+    await plane.client.request<Sandbox>({
+      method: 'POST',
+      path: collection(),
+      body: {
+        apiVersion: sandboxApi.groupVersion,
+        kind: sandboxApi.kind,
+        metadata: { name },
+        spec: {
+          operatingMode: 'Suspended',
+          podTemplate: { spec: { containers: [{ name: 'main', image: 'local/none' }] } },
+        },
+      },
+    });
+
+  const mark = async (name: string) =>
+    await plane.client.request({
+      method: 'PATCH',
+      path: `${collection()}/${name}`,
+      contentType: 'application/merge-patch+json',
+      headers,
+      body: { metadata: { labels: { [labels.session]: 'true' } } },
+    });
+
+  it('are waited for, for a moment', async () => {
+    await synced();
+    const { metadata } = await sandbox('late');
+    const id = sessionUid(metadata.uid ?? '');
+    const waiting = ids.await(id);
+    expect(ids.find(id)).to.equal(undefined);
+    await mark('late');
+    expect((await waiting)?.session.metadata.name).to.equal('late');
+    expect(ids.find(id)?.session.metadata.name).to.equal('late');
+    await plane.client.request({ method: 'DELETE', path: `${collection()}/late`, headers });
+    await until('the session to be forgotten', () => ids.find(id) === undefined);
+  });
+
+  it('that nobody has are waited for once, however often they are asked for', async () => {
+    await synced();
+    const id = randomUUID();
+    const answers = await Promise.all([ids.await(id), ids.await(id)]);
+    expect(answers).to.deep.equal([undefined, undefined]);
+    const next = new Promise((resolve) => setImmediate(resolve, 'waited for'));
+    expect(await Promise.race([ids.await(id), next])).to.equal(undefined);
+  });
+
+  it('say nothing as long as the sessions are not known', async () => {
+    const error: unknown = await ids.await(randomUUID()).catch((thrown: unknown) => thrown);
+    expect(hasReason(error, 'ServiceUnavailable')).to.equal(true);
+  });
+
+  it('are not looked for without end', async () => {
+    await synced();
+    const waits = Array.from({ length: 1001 }, () => ids.await(randomUUID()));
+    const outcomes = await Promise.allSettled(waits);
+    expect(outcomes.filter(({ status }) => status === 'rejected')).to.have.length(1);
+  });
+});
