@@ -1,8 +1,10 @@
 import { type FlagValues, parseOptions, parseSwitch, parseText } from '../apis/runtime/options.ts';
 import { listenPort, operationsPort, serverFlags } from '../apis/runtime/server-flags.ts';
+import { invocationFlags } from '../proxy/invocation/flags.ts';
 
 const flags = {
   ...serverFlags,
+  ...invocationFlags,
   'listen-port': listenPort('6443'),
   'operations-port': operationsPort('8081'),
   'tls-cert-file': {

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { loadClusterConfig } from '../apis/client/kubeconfig.ts';
 import { KubeClient } from '../apis/client/transport.ts';
@@ -9,9 +10,13 @@ import type { Log } from '../apis/runtime/log.ts';
 import { type Probe, serveOperations } from '../apis/runtime/operations.ts';
 import { UsageError } from '../apis/runtime/options.ts';
 import { Authorizer } from '../proxy/access/authorize.ts';
+import { AccessMetrics } from '../proxy/access/metrics.ts';
+import { openAudit } from '../proxy/invocation/audit.ts';
+import { invocationSettings } from '../proxy/invocation/flags.ts';
 import { createInvocationPath } from '../proxy/invocation/invocation-path.ts';
 import { rejectUpgrade, respondError } from '../proxy/invocation/respond.ts';
 import { FrontProxyAuthenticator } from './authentication/front-proxy.ts';
+import { Delegation } from './authentication/on-behalf-of.ts';
 import { RequestHeaderConfigSource } from './authentication/request-header-config.ts';
 import { DiscoveryHandler } from './discovery/handler.ts';
 import { Guard } from './guard.ts';
@@ -45,6 +50,7 @@ export async function startApiserver(
   const client = new KubeClient(await loadClusterConfig(options.kubeconfig), { userAgent: accounts.apiserver });
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
+  const audit = openAudit({ path: options['audit-log-path'], registry, log });
   const requestHeader = new RequestHeaderConfigSource(client, log);
   const guard = new Guard(client, log);
   const cache = new SessionCache(client, log);
@@ -54,8 +60,15 @@ export async function startApiserver(
     allowLoopbackPods: options['allow-loopback-pods'],
     registry,
     log,
+    settings: invocationSettings(options),
+    audit,
   });
-  const storage = new SandboxStorage({ client, cache, rootKey: () => invocations.keys.rootPublicKey(), now: Date.now });
+  const storage = new SandboxStorage({
+    client,
+    cache,
+    trustAnchors: () => invocations.keys.trustAnchors(),
+    now: Date.now,
+  });
   const ready: Probe[] = [
     probe('front-proxy-settings', () =>
       requestHeader.current === undefined ? 'not read from kube-apiserver yet' : undefined,
@@ -64,9 +77,11 @@ export async function startApiserver(
     probe('session-guard', () => (options['allow-unguarded'] ? undefined : guard.problem())),
     ...invocations.ready,
   ];
+  const authorizer = new Authorizer(client, new AccessMetrics(registry).rights);
   const dispatcher = new Dispatcher({
     authenticator: new FrontProxyAuthenticator(() => requestHeader.current),
-    authorizer: new Authorizer(client),
+    delegation: new Delegation({ authorizer, log }),
+    authorizer,
     discovery: new DiscoveryHandler(),
     sessions: new SessionHandler({ storage, cache, encoder: new EventEncoder(Date.now), now: Date.now }),
     invocations,
@@ -76,6 +91,7 @@ export async function startApiserver(
   if (options['allow-unguarded'])
     log.warn('session data is NOT guarded: anybody who may patch Sandboxes can forge sessions');
   for (const part of [requestHeader, guard, cache, invocations]) part.start();
+  lifecycle.started({ name: 'audit', stop: () => audit.stop() });
   lifecycle.started({ name: 'client', stop: () => client.close() });
   lifecycle.started({
     name: 'watches',
@@ -112,17 +128,24 @@ export async function startApiserver(
   lifecycle.started({ name: 'listener', stop: () => listener.stop({ graceMs: drainMs }) });
   // Stopped before the listener, which waits for open requests: watches would go on for half an hour.
   lifecycle.started({ name: 'watch streams', stop: () => cache.endWatches() });
+  let stopping = false;
   const operations = await serveOperations({
     host: options['operations-address'],
     port: options['operations-port'],
     live: [],
-    ready,
+    ready: [...ready, probe('not-stopping', () => (stopping ? 'this process is stopping' : undefined))],
     registry,
     log,
   });
   lifecycle.started({ name: 'operations', stop: operations.stop });
   log.info('serving', { address: options['listen-address'], port: listener.port, operationsPort: operations.port });
-  return { port: listener.port, stop: () => lifecycle.stop() };
+  const stop = async () => {
+    stopping = true;
+    listener.drain();
+    await delay(options['shutdown-delay-duration']);
+    await lifecycle.stop();
+  };
+  return { port: listener.port, stop };
 }
 
 function probe(name: string, check: () => string | undefined): Probe {

@@ -10,6 +10,7 @@ import type { Sandbox } from '../../apis/v1alpha1/sandbox.ts';
 import { completeSpec, runtimeCauses, specCauses } from '../../apis/v1alpha1/spec-rules.ts';
 import type { Session, SessionUser } from '../../apis/v1alpha1/types.ts';
 import { sessionUid } from '../../apis/v1alpha1/uid.ts';
+import type { TrustAnchors } from '../../apis/wire/trust-anchor.ts';
 import type { SessionCache } from '../watch/session-cache.ts';
 import { type DecodedSession, invalidSession } from './decode.ts';
 import type { DeleteOptions } from './delete-options.ts';
@@ -23,8 +24,8 @@ const deleteAttempts = 5;
 export interface SandboxStorageOptions {
   client: KubeClient;
   cache: SessionCache;
-  /** Root public key for new sandboxes. */
-  rootKey: () => string;
+  /** The keys that new sandboxes trust. */
+  trustAnchors: () => TrustAnchors;
   now: () => number;
 }
 
@@ -72,7 +73,8 @@ export class SandboxStorage implements SessionStorage {
     const spec = completeSpec(decoded.spec, runtime.limits);
     const problems = specCauses(spec, runtime.limits);
     if (problems.length > 0) throw invalidSession(nameOf(metadata), problems);
-    const sandbox = newSandbox({ metadata, spec, runtime, user, now: this.#options.now() }, this.#options.rootKey());
+    const { now, trustAnchors } = this.#options;
+    const sandbox = newSandbox({ metadata, spec, runtime, user, now: now() }, trustAnchors());
     try {
       const created = await this.#options.client.request<Sandbox>({
         method: 'POST',

@@ -53,7 +53,7 @@ export function etcd({ dir, binaries, pki, ports }: ComponentContext): ProcessSp
 /** kube-apiserver with RBAC, aggregation, service account tokens and a client certificate for the node's server. */
 export function kubeApiserver(
   { dir, binaries, pki, ports }: ComponentContext,
-  options: { auditLog: boolean },
+  options: { auditLog: boolean; flags: Record<string, string> },
 ): ProcessSpec {
   return spec('kube-apiserver', binaries.kubeApiserver, {
     '--etcd-servers': `https://127.0.0.1:${ports.etcd}`,
@@ -92,6 +92,7 @@ export function kubeApiserver(
           '--audit-log-path': join(dir, 'logs', 'audit.log'),
         }
       : {}),
+    ...options.flags,
   });
 }
 

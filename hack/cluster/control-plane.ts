@@ -30,6 +30,8 @@ export interface ControlPlaneOptions {
   onExit: (exit: ProcessExit) => void;
   /** Write each request's metadata to logs/audit.log. Default: false. */
   auditLog?: boolean;
+  /** Further flags of kube-apiserver by their names, with the dashes. */
+  apiserverFlags?: Record<string, string>;
   /** Cancels the start; what had been started is stopped. */
   signal?: AbortSignal;
   /** For finding and building the binaries. Default: process.env. */
@@ -144,7 +146,8 @@ async function startServers(plane: ControlPlane, options: ControlPlaneOptions): 
     await process.ready(await answersOk(`https://127.0.0.1:${ports.etcd}/readyz`, credentials), waiting);
   });
   await timed('kube-apiserver', options, async () => {
-    const process = await supervisor.start(kubeApiserver(plane, { auditLog: options.auditLog ?? false }));
+    const { auditLog = false, apiserverFlags: flags = {} } = options;
+    const process = await supervisor.start(kubeApiserver(plane, { auditLog, flags }));
     await process.ready(await answersOk(`${plane.server}/readyz`, adminOf(plane)), waiting);
   });
 }

@@ -20,6 +20,25 @@ export const sojournPorts = [
 ] as const;
 export type SojournPorts = Record<(typeof sojournPorts)[number], number>;
 
+/** A further proxy. */
+export interface ProxyReplica {
+  process: SupervisedProcess;
+  port: number;
+  operationsPort: number;
+}
+
+/** One process to start. */
+interface Part {
+  name: string;
+  program: 'apiserver' | 'proxy';
+  account: string;
+  certificate: CredentialPaths;
+  port: number;
+  operationsPort: number;
+  largestHeadersBytes: number;
+  flags: readonly string[];
+}
+
 /** Sojourn's own two processes on this machine, each with its own account of the cluster. */
 export class SojournProcesses {
   readonly #plane: ControlPlane;
@@ -47,7 +66,9 @@ export class SojournProcesses {
   async startApiserver(): Promise<SupervisedProcess> {
     const { sojournApiserver, sojournApiserverOperations } = this.ports;
     return await this.#start({
+      name: 'sojourn-apiserver',
       program: 'apiserver',
+      flags: [],
       account: accounts.apiserver,
       certificate: this.#plane.pki.sojournApiserver,
       port: sojournApiserver,
@@ -58,13 +79,24 @@ export class SojournProcesses {
 
   /** Starts the streaming proxy and waits until it is ready. */
   async startProxy(): Promise<SupervisedProcess> {
-    const { sojournProxy, sojournProxyOperations } = this.ports;
+    const { sojournProxy: port, sojournProxyOperations: operationsPort } = this.ports;
+    return await this.#startProxy({ name: 'sojourn-proxy', port, operationsPort, flags: [] });
+  }
+
+  /** Starts one more proxy beside the first, with more flags if given, and waits until it is ready. */
+  async startProxyReplica(name: string, flags: readonly string[] = []): Promise<ProxyReplica> {
+    const ports = await assignPorts(this.#plane.portsFile, [name, `${name}-operations`]);
+    const port = ports[name] ?? 0;
+    const operationsPort = ports[`${name}-operations`] ?? 0;
+    return { process: await this.#startProxy({ name, port, operationsPort, flags }), port, operationsPort };
+  }
+
+  async #startProxy(part: Pick<Part, 'name' | 'port' | 'operationsPort' | 'flags'>): Promise<SupervisedProcess> {
     return await this.#start({
+      ...part,
       program: 'proxy',
       account: accounts.proxy,
       certificate: this.#plane.pki.sojournProxy,
-      port: sojournProxy,
-      operationsPort: sojournProxyOperations,
       largestHeadersBytes: 65_536,
     });
   }
@@ -73,14 +105,7 @@ export class SojournProcesses {
     for (const files of this.#files) files.stop();
   }
 
-  async #start(part: {
-    program: 'apiserver' | 'proxy';
-    account: string;
-    certificate: CredentialPaths;
-    port: number;
-    operationsPort: number;
-    largestHeadersBytes: number;
-  }): Promise<SupervisedProcess> {
+  async #start(part: Part): Promise<SupervisedProcess> {
     const plane = this.#plane;
     const files = await writeAccountFiles({
       client: this.#client,
@@ -91,7 +116,7 @@ export class SojournProcesses {
     });
     this.#files.push(files);
     const process = await plane.supervisor.start({
-      name: `sojourn-${part.program}`,
+      name: part.name,
       file: globalThis.process.execPath,
       args: [
         // As the images have it; a server option does not reach the HTTP/1.1 side of an HTTP/2 server.
@@ -101,7 +126,11 @@ export class SojournProcesses {
         ...['--listen-address', '127.0.0.1', '--listen-port', String(part.port)],
         ...['--tls-cert-file', part.certificate.cert, '--tls-private-key-file', part.certificate.key],
         ...['--operations-address', '127.0.0.1', '--operations-port', String(part.operationsPort)],
+        ...['--audit-log-path', join(plane.dir, 'logs', `${part.name}-audit.log`)],
         '--allow-loopback-pods',
+        // Nothing balances load here that would need time to look elsewhere.
+        ...['--shutdown-delay-duration', '0s'],
+        ...part.flags,
       ],
       env: { PATH: globalThis.process.env.PATH, HOME: globalThis.process.env.HOME },
       cwd: checkout,

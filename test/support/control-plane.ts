@@ -65,6 +65,7 @@ async function start(doomed: ReadonlySet<number>): Promise<Running> {
     const controlPlane = await startControlPlane({
       dir,
       report: (line) => lines.push(line),
+      auditLog: true,
       onExit: (exit) => {
         if (!doomed.has(exit.pid)) process.stderr.write(`the control plane lost a process: ${JSON.stringify(exit)}\n`);
       },
