@@ -45,6 +45,12 @@ describe('daemon authentication', () => {
     expect((await daemon.request(listing)).status).to.equal(200);
   });
 
+  it('lets in a token of a signer whose clock is a little ahead, and none from the future', async () => {
+    const ahead = (seconds: number) => signToken(subject, daemon.keys.signing, new Date(Date.now() + seconds * 1000));
+    expect((await bearer(ahead(4))).status).to.equal(200);
+    expect((await bearer(ahead(60))).status).to.equal(401);
+  });
+
   const phrases = [
     ['no header', undefined, 'Missing Authorization header'],
     ['an empty header', '', 'Missing Authorization header'],
