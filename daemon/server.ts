@@ -13,6 +13,7 @@ import { keySetRoutes } from './auth/routes.ts';
 import { Commands } from './exec/commands.ts';
 import { inheritedEnvironment } from './exec/environment.ts';
 import { executeRoute } from './exec/execute.ts';
+import { SessionEnvironment, sessionEnvironmentRoute } from './exec/session-environment.ts';
 import { fileRoutes } from './files/routes.ts';
 import { healthRoute } from './health.ts';
 import { answerErrors } from './http/answer.ts';
@@ -55,7 +56,10 @@ export async function createDaemon(options: DaemonOptions, dependencies: DaemonD
   healthRoute(open);
   keySetRoutes(open, keys);
   const api = new Router();
-  executeRoute(api, { commands, workspace, environment: inheritedEnvironment(dependencies.environment) });
+  const inherited = inheritedEnvironment(dependencies.environment);
+  const given = new SessionEnvironment();
+  executeRoute(api, { commands, workspace, environment: () => ({ ...inherited, ...given.variables }) });
+  sessionEnvironmentRoute(api, given);
   fileRoutes(api, workspace);
 
   const app = new Koa();

@@ -25,5 +25,8 @@ export const daemonEnv = {
 /** `PUT` of the current key set ({@link import('./keyset.ts').signKeySet}); answers 204. Needs no token: the set proves itself. */
 export const keySetRoute = '/sojourn/v1/keyset';
 
+/** Environment for a session's commands, given at its first use and never stored. */
+export const environmentRoute = '/api/environment';
+
 /** Media type of a pushed key set (a compact JWS, RFC 7515 §7.1). */
 export const keySetMediaType = 'application/jose';

@@ -36,7 +36,7 @@ export interface ExecuteDependencies {
   commands: Commands;
   workspace: Workspace;
   /** What every command inherits. */
-  environment: Readonly<Record<string, string>>;
+  environment: () => Readonly<Record<string, string>>;
 }
 
 /** `POST /api/execute`: runs one command to its end and answers with its output. */
@@ -76,7 +76,7 @@ async function startIn(request: ExecuteRequest, dependencies: ExecuteDependencie
   return await commands.start({
     command: request.command,
     directory,
-    environment: { ...environment, PWD: await readlink(pathOf(directory)), ...Object.fromEntries(request.env) },
+    environment: { ...environment(), PWD: await readlink(pathOf(directory)), ...Object.fromEntries(request.env) },
   });
 }
 

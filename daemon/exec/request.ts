@@ -62,7 +62,11 @@ function parseWorkingDirectory(value: unknown): string {
   throw new ApiError('BadRequest', 'Invalid working directory: it must be text');
 }
 
-function parseEnvironment(value: unknown): ReadonlyMap<string, string> {
+/**
+ * Variables of an `env` object.
+ * @throws ApiError BadRequest.
+ */
+export function parseEnvironment(value: unknown): ReadonlyMap<string, string> {
   if (value === undefined || value === null) return new Map();
   if (typeof value !== 'object' || Array.isArray(value)) {
     throw new ApiError('BadRequest', "'env' must be an object of names and text values");
