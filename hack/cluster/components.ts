@@ -103,6 +103,10 @@ const CONTROLLERS = [
   'serviceaccount-controller',
   'serviceaccount-token-controller',
   'root-ca-certificate-publisher-controller',
+  // Bind claims to volumes, and keep both as long as they are used.
+  'persistentvolume-binder-controller',
+  'persistentvolumeclaim-protection-controller',
+  'persistentvolume-protection-controller',
   // Fills the roles view, edit and admin from roles that are labelled to be part of them.
   'clusterrole-aggregation-controller',
   // Type-checks policies and says in their status what is wrong with them.

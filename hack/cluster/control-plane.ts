@@ -155,7 +155,7 @@ async function startServers(plane: ControlPlane, options: ControlPlaneOptions): 
 async function applyManifests(plane: ControlPlane, options: ControlPlaneOptions): Promise<void> {
   await timed('agent-sandbox resources', options, async () => {
     const { crdDir, agentSandboxRoles } = plane.binaries;
-    const manifests = ['node-rbac.yaml', 'agent-sandbox-rbac.yaml'].map((name) =>
+    const manifests = ['node-rbac.yaml', 'agent-sandbox-rbac.yaml', 'local-storage.yaml'].map((name) =>
       join(import.meta.dirname, 'manifests', name),
     );
     const files = [crdDir, ...agentSandboxRoles, ...manifests].flatMap((path) => ['-f', path]);

@@ -33,6 +33,8 @@ export interface ProcessExit {
 /** A child process in a process group of its own, with its output in a log file. */
 export class SupervisedProcess {
   readonly name: string;
+  /** What it was started from; a supervisor can start it again. */
+  readonly spec: ProcessSpec;
   readonly pid: number;
   readonly logPath: string;
   /** Resolves when it has ended, asked to or not. */
@@ -41,8 +43,9 @@ export class SupervisedProcess {
   readonly #logStart: number;
   #stopping = false;
 
-  private constructor(name: string, child: ChildProcess & { pid: number }, log: { path: string; start: number }) {
-    this.name = name;
+  private constructor(spec: ProcessSpec, child: ChildProcess & { pid: number }, log: { path: string; start: number }) {
+    this.name = spec.name;
+    this.spec = spec;
     this.pid = child.pid;
     this.logPath = log.path;
     this.#logStart = log.start;
@@ -70,7 +73,7 @@ export class SupervisedProcess {
         ...(spec.cwd === undefined ? {} : { cwd: spec.cwd }),
       });
       await once(child, 'spawn');
-      const started = new SupervisedProcess(spec.name, child as ChildProcess & { pid: number }, { path, start: size });
+      const started = new SupervisedProcess(spec, child as ChildProcess & { pid: number }, { path, start: size });
       void started.#reportExit(options.onExit);
       return started;
     } catch (error) {
@@ -108,6 +111,13 @@ export class SupervisedProcess {
       await Promise.race([this.exited, delay(options.graceMs ?? 10_000, undefined, { signal: waiting.signal })]);
       waiting.abort();
     }
+    signalGroup(this.pid, 'SIGKILL');
+    await this.exited;
+  }
+
+  /** Ends the whole process group with SIGKILL. Resolves when the process has ended; never calls `onExit`. */
+  async kill(): Promise<void> {
+    this.#stopping = true;
     signalGroup(this.pid, 'SIGKILL');
     await this.exited;
   }

@@ -20,8 +20,8 @@ export const sojournPorts = [
 ] as const;
 export type SojournPorts = Record<(typeof sojournPorts)[number], number>;
 
-/** A further proxy. */
-export interface ProxyReplica {
+/** A further process of one of the two kinds. */
+export interface Replica {
   process: SupervisedProcess;
   port: number;
   operationsPort: number;
@@ -36,6 +36,7 @@ interface Part {
   port: number;
   operationsPort: number;
   largestHeadersBytes: number;
+  nodeFlags: readonly string[];
   flags: readonly string[];
 }
 
@@ -64,16 +65,24 @@ export class SojournProcesses {
 
   /** Starts the aggregated API server and waits until it is ready. */
   async startApiserver(): Promise<SupervisedProcess> {
-    const { sojournApiserver, sojournApiserverOperations } = this.ports;
+    const { sojournApiserver: port, sojournApiserverOperations: operationsPort } = this.ports;
+    return await this.#startApiserver({ name: 'sojourn-apiserver', port, operationsPort, flags: [] });
+  }
+
+  /** Starts one more API server beside the first, which kube-apiserver does not know of, and waits until it is ready. */
+  async startApiserverReplica(name: string, flags: readonly string[] = []): Promise<Replica> {
+    const ports = await this.#portsOf(name);
+    return { process: await this.#startApiserver({ name, ...ports, flags }), ...ports };
+  }
+
+  async #startApiserver(part: Pick<Part, 'name' | 'port' | 'operationsPort' | 'flags'>): Promise<SupervisedProcess> {
     return await this.#start({
-      name: 'sojourn-apiserver',
+      ...part,
       program: 'apiserver',
-      flags: [],
       account: accounts.apiserver,
       certificate: this.#plane.pki.sojournApiserver,
-      port: sojournApiserver,
-      operationsPort: sojournApiserverOperations,
       largestHeadersBytes: 98_304,
+      nodeFlags: [],
     });
   }
 
@@ -84,11 +93,14 @@ export class SojournProcesses {
   }
 
   /** Starts one more proxy beside the first, with more flags if given, and waits until it is ready. */
-  async startProxyReplica(name: string, flags: readonly string[] = []): Promise<ProxyReplica> {
+  async startProxyReplica(name: string, flags: readonly string[] = []): Promise<Replica> {
+    const ports = await this.#portsOf(name);
+    return { process: await this.#startProxy({ name, ...ports, flags }), ...ports };
+  }
+
+  async #portsOf(name: string): Promise<{ port: number; operationsPort: number }> {
     const ports = await assignPorts(this.#plane.portsFile, [name, `${name}-operations`]);
-    const port = ports[name] ?? 0;
-    const operationsPort = ports[`${name}-operations`] ?? 0;
-    return { process: await this.#startProxy({ name, port, operationsPort, flags }), port, operationsPort };
+    return { port: ports[name] ?? 0, operationsPort: ports[`${name}-operations`] ?? 0 };
   }
 
   async #startProxy(part: Pick<Part, 'name' | 'port' | 'operationsPort' | 'flags'>): Promise<SupervisedProcess> {
@@ -98,6 +110,7 @@ export class SojournProcesses {
       account: accounts.proxy,
       certificate: this.#plane.pki.sojournProxy,
       largestHeadersBytes: 65_536,
+      nodeFlags: ['--min-semi-space-size=16', '--max-semi-space-size=32', '--single-threaded-gc'],
     });
   }
 
@@ -121,6 +134,7 @@ export class SojournProcesses {
       args: [
         // As the images have it; a server option does not reach the HTTP/1.1 side of an HTTP/2 server.
         `--max-http-header-size=${part.largestHeadersBytes}`,
+        ...part.nodeFlags,
         join(checkout, part.program, 'main.ts'),
         ...['--kubeconfig', files.kubeconfig],
         ...['--listen-address', '127.0.0.1', '--listen-port', String(part.port)],

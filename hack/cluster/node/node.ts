@@ -5,15 +5,20 @@ import { Lifecycle } from '../../../apis/runtime/lifecycle.ts';
 import type { Log } from '../../../apis/runtime/log.ts';
 import { EventRecorder } from './api/events.ts';
 import { WriteQueue } from './api/write-queue.ts';
+import { type BackoffTimes, kubeletBackoff } from './containers/backoff.ts';
 import { ProcessSearch } from './containers/process-search.ts';
 import type { ImageMap } from './images.ts';
 import { AddressPool } from './machine/addresses.ts';
+import { machineCapacity } from './machine/capacity.ts';
 import { NodeFolders } from './machine/folders.ts';
 import { registerNode } from './machine/registration.ts';
+import { MemoryLimits } from './memory/memory-limits.ts';
 import type { PodHost } from './pods/pod-life.ts';
 import { PodTable } from './pods/pod-table.ts';
 import { Scheduler } from './scheduling/scheduler.ts';
 import { type ServingCertificates, serveKubelet } from './server/kubelet-server.ts';
+import { ClaimTable } from './volumes/claims.ts';
+import { Provisioner } from './volumes/provisioner.ts';
 
 const defaultName = 'sojourn-local';
 const hostIP = '127.0.0.1';
@@ -34,6 +39,8 @@ export interface NodeOptions {
   images: ImageMap;
   /** PATH of the containers; that of this process when absent. */
   path?: string;
+  /** Delays between attempts that fail; kubelet's when absent. */
+  backoff?: BackoffTimes;
   log: Log;
 }
 
@@ -79,9 +86,16 @@ async function startParts(options: NodeOptions, lifecycle: Lifecycle): Promise<L
   const writes = new WriteQueue({ width: writeWidth, log });
   lifecycle.started({ name: 'status writes', stop: () => writes.stop() });
   const path = options.path ?? process.env.PATH ?? defaultPath;
-  const settings = { client, folders, path, services: servicesOf(client) };
-  const addresses = new AddressPool(options.dir);
-  const host: PodHost = { client, hostIP, events, writes, search, log, images, settings, addresses };
+  const capacity = await machineCapacity(options.dir);
+  const settings = { client, folders, path, services: servicesOf(client), allocatable: capacity };
+  const claims = new ClaimTable({ client, log });
+  lifecycle.started({ name: 'claims', stop: () => claims.stop() });
+  const host: PodHost = {
+    ...{ client, hostIP, events, writes, search, log, images, settings, claims },
+    addresses: new AddressPool(options.dir),
+    limits: await MemoryLimits.find(log),
+    backoff: options.backoff ?? kubeletBackoff,
+  };
   let pods: PodTable | undefined;
   const server = await serveKubelet({
     host: hostIP,
@@ -94,9 +108,16 @@ async function startParts(options: NodeOptions, lifecycle: Lifecycle): Promise<L
     log,
   });
   lifecycle.started({ name: 'kubelet server', stop: server.stop });
-  const labels = await registerNode({ client, name, hostIP, port: server.port });
+  const labels = await registerNode({ client, name, hostIP, port: server.port, capacity });
+  await claims.start();
+  const provisioner = new Provisioner({ client, claims, nodeName: name, dir: folders.volumes, log });
+  lifecycle.started({ name: 'provisioner', stop: () => provisioner.stop() });
+  await provisioner.start();
 
-  const scheduler = new Scheduler({ client, events, images, log, node: { name, labels } });
+  const scheduler = new Scheduler({
+    ...{ client, events, images, claims, log },
+    node: { name, labels, allocatable: capacity },
+  });
   lifecycle.started({ name: 'scheduler', stop: () => scheduler.stop() });
   pods = new PodTable({ host, nodeName: name, scheduler });
   let graceMs = defaultStopGraceMs;

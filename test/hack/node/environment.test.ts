@@ -1,3 +1,4 @@
+import { cpus } from 'node:os';
 import { expect } from 'chai';
 import { shell, useLocalNode } from './local-node.ts';
 
@@ -112,6 +113,24 @@ describe('a container’s environment on the local node', () => {
     });
     expect(env).to.include({ SET_mode: 'fast', SET_size: 'overridden', TOKEN: 's3cret', MODE: 'fast' });
     expect(env).to.not.have.any.keys('NO_KEY', 'NO_MAP');
+  });
+
+  it('has the container’s own requests and limits, and the node’s for a limit that is not set', async () => {
+    const resource = (name: string, divisor?: string) => ({
+      valueFrom: { resourceFieldRef: { resource: name, ...(divisor === undefined ? {} : { divisor }) } },
+    });
+    const env = await printed('resources', {
+      resources: { requests: { cpu: '100m' }, limits: { memory: '512Mi' } },
+      env: [
+        { name: 'BYTES', ...resource('limits.memory') },
+        { name: 'MEGABYTES', ...resource('limits.memory', '1Mi') },
+        { name: 'CORES', ...resource('requests.cpu') },
+        { name: 'MILLICORES', ...resource('requests.cpu', '1m') },
+        { name: 'ALL_CORES', ...resource('limits.cpu') },
+      ],
+    });
+    expect(env).to.include({ BYTES: '536870912', MEGABYTES: '512', CORES: '1', MILLICORES: '100' });
+    expect(env.ALL_CORES).to.equal(String(cpus().length));
   });
 
   it('inherits nothing of the machine’s own but PATH', async () => {

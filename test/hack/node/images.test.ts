@@ -28,6 +28,30 @@ describe('images of the local node', () => {
     );
   });
 
+  it('can be put right while they are backed off', async () => {
+    await node.create('mended', { command: ['sleep', '1000'], image: 'nowhere/nothing' });
+    await waitingReason('mended', 'ImagePullBackOff');
+    const patch = '{"spec":{"containers":[{"name":"main","image":"local/process"}]}}';
+    await node.kubectl('patch', 'pod', 'mended', '-p', patch);
+    await node.podThat('mended', 'is ready', isReady);
+  });
+
+  it('with a name that is none end in InvalidImageName', async () => {
+    await node.create('misnamed', { image: 'ghcr.io/Sojourn/Daemon' });
+    const pod = await waitingReason('misnamed', 'InvalidImageName');
+    expect(pod.status.containerStatuses?.[0]?.state.waiting?.message).to.equal(
+      'Failed to apply default image tag "ghcr.io/Sojourn/Daemon": couldn\'t parse image name ' +
+        '"ghcr.io/Sojourn/Daemon": invalid reference format: repository name (ghcr.io/Sojourn/Daemon) must be lowercase',
+    );
+    await node.told('misnamed', 'InspectFailed', 'invalid reference format');
+    await node.told('misnamed', 'Failed', 'Error: InvalidImageName');
+  });
+
+  it('that may not be pulled end in ErrImageNeverPull', async () => {
+    await node.create('local', { image: 'nowhere/nothing', imagePullPolicy: 'Never' });
+    await waitingReason('local', 'ErrImageNeverPull');
+  });
+
   it('are found by repository, whatever the tag or digest', async () => {
     const images = [daemonImage, `${daemonImage}:v1`, `${daemonImage}@sha256:${'0'.repeat(64)}`];
     for (const [index, image] of images.entries()) await node.create(`daemon-${index}`, { image });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { createLog } from '../../../apis/runtime/log.ts';
 import type { Pod, PodSpec, PodStatus } from '../../../hack/cluster/node/api/pod.ts';
 import { localImages } from '../../../hack/cluster/node/images.ts';
-import { type LocalNode, startNode } from '../../../hack/cluster/node/node.ts';
+import { type LocalNode, type NodeOptions, startNode } from '../../../hack/cluster/node/node.ts';
 import { type TestControlPlane, useControlPlane, useNamespace } from '../../support/control-plane.ts';
 import { until } from '../../support/until.ts';
 
@@ -30,6 +30,8 @@ export interface NodeFixture {
   /** The Pod as soon as it is as wanted. */
   podThat(name: string, what: string, holds: (pod: StoredPod) => boolean | undefined): Promise<StoredPod>;
   gone(name: string): Promise<void>;
+  /** Waits for an Event about a Pod; `message` is a part of it. */
+  told(name: string, reason: string, message?: string): Promise<void>;
   kubectl(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }>;
 }
 
@@ -42,7 +44,7 @@ export const isReady = ({ status }: StoredPod) =>
   status.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True');
 
 /** Registers the hooks of a suite; everything may be used from its `before` hooks on. */
-export function useLocalNode(): NodeFixture {
+export function useLocalNode(settings: Pick<NodeOptions, 'backoff'> = {}): NodeFixture {
   const plane = useControlPlane();
   const namespace = useNamespace(plane);
   const logged: string[] = [];
@@ -50,6 +52,7 @@ export function useLocalNode(): NodeFixture {
   let node: LocalNode | undefined;
   const start = async () => {
     node = await startNode({
+      ...settings,
       cluster: await plane.clusterConfig('node'),
       dir,
       serving: await plane.servingCerts(),
@@ -106,6 +109,20 @@ export function useLocalNode(): NodeFixture {
     gone: async (name) => {
       const answer = async () => await plane.client.requestRaw({ path: path(name) });
       await until(`Pod ${name} to be gone`, async () => (await answer()).status === 404);
+    },
+    told: async (name, reason, message = '') => {
+      const query = { fieldSelector: `involvedObject.name=${name},reason=${reason}` };
+      let messages: string[] = [];
+      await until(
+        `the Event ${reason} "${message}" about ${name}`,
+        async () => {
+          const list = { path: `/api/v1/namespaces/${namespace.name}/events`, query };
+          const { items } = await plane.client.request<{ items: { message: string }[] }>(list);
+          messages = items.map((item) => item.message);
+          return messages.some((text) => text.includes(message));
+        },
+        { seen: () => messages },
+      );
     },
     kubectl: async (...args) => await plane.kubectl(['-n', namespace.name, ...args]),
   };

@@ -84,3 +84,31 @@ describe('restarts on the local node', () => {
     expect(pod.status.observedGeneration).to.equal(2);
   });
 });
+
+describe('the back-off of the local node', () => {
+  const node = useLocalNode({ backoff: { firstMs: 100, longestMs: 400 } });
+
+  it('doubles up to its longest, and counts every restart', async () => {
+    await node.create('crashing', shell('exit 1'));
+    await node.podThat('crashing', 'has come back five times', ({ status }) => {
+      return (status.containerStatuses?.[0]?.restartCount ?? 0) >= 5;
+    });
+    await node.told('crashing', 'BackOff', 'Back-off restarting failed container main in pod crashing_');
+    const before = (await node.get('crashing')).status.containerStatuses?.[0]?.restartCount ?? 0;
+    await node.restart();
+    await node.podThat('crashing', 'counts on', ({ status }) => {
+      return (status.containerStatuses?.[0]?.restartCount ?? 0) > before;
+    });
+  });
+
+  it('of an image alternates between ErrImagePull and ImagePullBackOff', async () => {
+    await node.create('imageless', { image: 'nowhere/nothing' });
+    const reason = async (wanted: string) =>
+      await node.podThat('imageless', wanted, ({ status }) => {
+        return status.containerStatuses?.[0]?.state.waiting?.reason === wanted;
+      });
+    for (const wanted of ['ErrImagePull', 'ImagePullBackOff', 'ErrImagePull', 'ImagePullBackOff']) await reason(wanted);
+    await node.told('imageless', 'Failed', 'Error: ErrImagePull');
+    await node.told('imageless', 'Failed', 'Error: ImagePullBackOff');
+  });
+});

@@ -27,6 +27,26 @@ describe('scheduling on the local node', () => {
     await until('the Event', async () => (await node.kubectl('get', 'events')).stdout.includes('FailedScheduling'));
   });
 
+  it('says what a Pod asks for more of than the node has', async () => {
+    const greedy = {
+      ...none,
+      resources: {
+        requests: { memory: '1Pi', cpu: '10m', 'example.com/gpu': '1' },
+        limits: { 'example.com/gpu': '1' },
+      },
+    };
+    await node.create('greedy', greedy);
+    await node.podThat('greedy', 'is refused', ({ status }) => status.conditions?.[0]?.status === 'False');
+    const condition = await scheduled('greedy');
+    expect(condition).to.include({ status: 'False', reason: 'Unschedulable' });
+    expect(condition?.message).to.match(
+      /^0\/1 nodes are available: (1 Insufficient (memory|example.com\/gpu)(, |\. )){2}/,
+    );
+    await node.told('greedy', 'FailedScheduling', 'Insufficient memory');
+    await node.create('modest', { ...none, resources: { requests: { memory: '1Mi', 'ephemeral-storage': '1Mi' } } });
+    await node.podThat('modest', 'is ready', isReady);
+  });
+
   it('takes Pods whose selector and affinity fit', async () => {
     const matchExpressions = [
       { key: 'kubernetes.io/os', operator: 'In', values: ['linux', 'plan9'] },

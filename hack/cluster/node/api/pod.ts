@@ -37,11 +37,61 @@ export interface NodeSelectorRequirement {
   values?: string[];
 }
 
-/** A volume is its name and one further key that says what kind it is. */
+/** A volume is its name and one further key that says what kind it is; kinds that are not run here pass unseen. */
 export interface Volume {
   name: string;
-  [kind: string]: unknown;
+  emptyDir?: object;
+  configMap?: ConfigMapSource & FileModes;
+  secret?: { secretName?: string; items?: KeyToPath[]; optional?: boolean } & FileModes;
+  downwardAPI?: DownwardSource & FileModes;
+  projected?: { sources?: Projection[] } & FileModes;
+  persistentVolumeClaim?: { claimName: string };
 }
+
+/** Permissions of files: the one that a file has of its own comes first. */
+export interface FileModes {
+  defaultMode?: number;
+}
+
+export interface KeyToPath {
+  key: string;
+  path: string;
+  mode?: number;
+}
+
+export interface ConfigMapSource {
+  name?: string;
+  items?: KeyToPath[];
+  optional?: boolean;
+}
+
+export interface DownwardSource {
+  items?: { path: string; fieldRef?: { fieldPath: string }; resourceFieldRef?: ResourceFieldRef; mode?: number }[];
+}
+
+/** One source of a projected volume. */
+export interface Projection {
+  configMap?: ConfigMapSource;
+  secret?: ConfigMapSource;
+  downwardAPI?: DownwardSource;
+}
+
+export interface ResourceFieldRef {
+  resource: string;
+  divisor?: string;
+  /** Only in volumes, which belong to no container. */
+  containerName?: string;
+}
+
+export interface VolumeMount {
+  name: string;
+  mountPath: string;
+  subPath?: string;
+  subPathExpr?: string;
+}
+
+/** Quantities by resource name. */
+export type ResourceList = Record<string, string>;
 
 export interface Container {
   name: string;
@@ -52,11 +102,15 @@ export interface Container {
   env?: EnvVar[];
   envFrom?: EnvFromSource[];
   ports?: { name?: string; containerPort: number }[];
-  volumeMounts?: { name: string; mountPath: string }[];
+  volumeMounts?: VolumeMount[];
+  resources?: { requests?: ResourceList; limits?: ResourceList };
+  imagePullPolicy?: 'Always' | 'IfNotPresent' | 'Never';
+  terminationMessagePath?: string;
+  terminationMessagePolicy?: 'File' | 'FallbackToLogsOnError';
   readinessProbe?: Probe;
   livenessProbe?: Probe;
   startupProbe?: Probe;
-  lifecycle?: { postStart?: unknown; preStop?: unknown };
+  lifecycle?: { postStart?: LifecycleHandler; preStop?: LifecycleHandler };
   /** `Always` on an init container makes it a sidecar. */
   restartPolicy?: RestartPolicy;
 }
@@ -74,7 +128,7 @@ export interface EnvVar {
     fieldRef?: { fieldPath: string };
     configMapKeyRef?: KeySelector;
     secretKeyRef?: KeySelector;
-    resourceFieldRef?: { resource: string };
+    resourceFieldRef?: ResourceFieldRef;
     fileKeyRef?: unknown;
   };
 }
@@ -85,18 +139,28 @@ export interface EnvFromSource {
   secretRef?: { name: string; optional?: boolean };
 }
 
+export interface HttpGetAction {
+  path?: string;
+  port: number | string;
+  host?: string;
+  scheme?: string;
+  httpHeaders?: { name: string; value: string }[];
+}
+
+/** What is done after the start of a container or before its end. */
+export interface LifecycleHandler {
+  exec?: { command?: string[] };
+  httpGet?: HttpGetAction;
+  sleep?: { seconds: number };
+}
+
 /** Numbers are seconds and counts; kube-apiserver fills in the defaults. */
 export interface Probe {
-  httpGet?: {
-    path?: string;
-    port: number | string;
-    host?: string;
-    scheme?: string;
-    httpHeaders?: { name: string; value: string }[];
-  };
+  httpGet?: HttpGetAction;
   tcpSocket?: { port: number | string; host?: string };
   exec?: { command?: string[] };
   grpc?: unknown;
+  terminationGracePeriodSeconds?: number;
   initialDelaySeconds?: number;
   timeoutSeconds?: number;
   periodSeconds?: number;

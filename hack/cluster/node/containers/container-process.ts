@@ -70,8 +70,8 @@ function spawnDetached(plan: ProcessPlan): Child {
   }
 }
 
-/** runc's words, which users know. */
-function startFailure(file: string, error: unknown): ApiError {
+/** What a command that cannot be started ends in, in runc's words, which users know. */
+export function startFailure(file: string, error: unknown): ApiError {
   const { code, message } = error as NodeJS.ErrnoException;
   const reasons: Record<string, string> = {
     ENOENT: file.includes('/') ? `stat ${file}: no such file or directory` : 'executable file not found in $PATH',

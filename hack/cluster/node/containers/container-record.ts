@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Container, ContainerState, ContainerStatus, TerminatedState } from '../api/pod.ts';
 import { timestamp } from '../time.ts';
-import type { ProcessExit } from './container-process.ts';
+import type { AttemptEnd } from './attempt.ts';
 
 export type ContainerRole = 'init' | 'main';
 
@@ -19,6 +19,8 @@ export class ContainerRecord {
   #attempt: number;
   #containerID: string | undefined;
   #ready: boolean;
+  /** Whether the startup probe has passed, if there is one. */
+  #started: boolean;
 
   /** Goes on from what an earlier run of the node wrote. */
   constructor(options: {
@@ -39,6 +41,7 @@ export class ContainerRecord {
     this.#attempt = previous?.restartCount ?? 0;
     this.#containerID = previous?.containerID;
     this.#ready = previous?.ready ?? false;
+    this.#started = previous?.started ?? false;
   }
 
   get state(): ContainerState {
@@ -51,7 +54,7 @@ export class ContainerRecord {
       state: this.#state,
       lastState: this.#lastState,
       ready: this.#ready,
-      started: this.#state.running !== undefined,
+      started: this.#started && this.#state.running !== undefined,
       restartCount: this.#attempt,
       image: this.#image,
       imageID: this.#containerID === undefined ? '' : this.#image,
@@ -70,23 +73,26 @@ export class ContainerRecord {
     this.#state = { waiting: { reason, ...(message === undefined ? {} : { message }) } };
   }
 
-  running(options: { ready: boolean; image: string }): void {
+  running(options: { ready: boolean; started: boolean; image: string }): void {
     this.#begin();
     this.#image = options.image;
     this.#state = { running: { startedAt: timestamp(Date.now()) } };
     this.#ready = options.ready;
+    this.#started = options.started;
   }
 
   setReady(ready: boolean): void {
     if (this.#state.running !== undefined) this.#ready = ready;
   }
 
+  setStarted(): void {
+    this.#started = true;
+  }
+
   /** The attempt has ended by itself or by a signal. */
-  exited(exit: ProcessExit): void {
+  exited(end: AttemptEnd): void {
     this.#terminated({
-      exitCode: exit.exitCode,
-      ...(exit.signal === undefined ? {} : { signal: exit.signal }),
-      reason: exit.exitCode === 0 ? 'Completed' : 'Error',
+      ...end,
       startedAt: this.#state.running?.startedAt ?? timestamp(Date.now()),
       finishedAt: timestamp(Date.now()),
     });

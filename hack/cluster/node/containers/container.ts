@@ -3,27 +3,31 @@ import type { Log } from '../../../../apis/runtime/log.ts';
 import type { PodEvent } from '../api/events.ts';
 import type { Container, ContainerStatus, Pod, PodIdentity, RestartPolicy } from '../api/pod.ts';
 import type { ImageMap, LocalImage } from '../images.ts';
-import { LogFile } from '../logs/log-file.ts';
-import { probeReadiness } from '../probes/readiness.ts';
+import type { LogFile } from '../logs/log-file.ts';
+import type { MemoryLimits } from '../memory/memory-limits.ts';
+import { probeContainer } from '../probes/container-probes.ts';
 import { aborted, durationText, pause } from '../time.ts';
-import { Backoff } from './backoff.ts';
-import { ContainerProcess } from './container-process.ts';
+import type { VolumeFolders } from '../volumes/pod-volumes.ts';
+import { Attempt } from './attempt.ts';
+import { Backoff, type BackoffTimes } from './backoff.ts';
 import { ContainerRecord, type ContainerRole } from './container-record.ts';
 import type { PodAddresses } from './field-reference.ts';
+import { pullImage } from './image-pull.ts';
 import { type ProcessPlan, type ProcessSettings, planProcess } from './process-plan.ts';
 import type { ProcessSearch } from './process-search.ts';
 
 /** How soon a container is tried again whose configuration cannot be read: at first, and at last. */
 const firstConfigurationRetryMs = 1_000;
 const lastConfigurationRetryMs = 16_000;
-/** How long ErrImagePull stands before it reads ImagePullBackOff, so that both are seen, as with kubelet. */
-const pullErrorShownMs = 1_000;
 
 /** What all containers of the node share. */
 export interface ContainerEnvironment {
   settings: ProcessSettings;
   images: ImageMap;
   search: ProcessSearch;
+  limits: MemoryLimits;
+  /** Between attempts that fail, of the process and of its image's pull. */
+  backoff: BackoffTimes;
   log: Log;
 }
 
@@ -35,6 +39,9 @@ export interface ContainerOptions extends ContainerEnvironment {
   role: ContainerRole;
   previous: ContainerStatus | undefined;
   addresses: () => PodAddresses;
+  volumes: () => VolumeFolders;
+  /** The Pod's own grace. */
+  graceMs: () => number;
   /** Called after each change of the status. */
   onChange: () => void;
   event: (event: PodEvent) => void;
@@ -46,11 +53,11 @@ export class ContainerLife {
   readonly #options: ContainerOptions;
   readonly #stopping = new AbortController();
   readonly #settled = Promise.withResolvers<void>();
-  readonly #crashes = new Backoff('at once');
+  readonly #crashes: Backoff;
   #running: Promise<void> | undefined;
-  #process: ContainerProcess | undefined;
-  #output: LogFile | undefined;
-  #kill: { at: number; timer: NodeJS.Timeout } | undefined;
+  #current: Attempt | undefined;
+  /** Set while an image is looked for: ends the wait for the next try. */
+  #pulling: { image: string | undefined; changed: AbortController } | undefined;
   /** The image that the running process stands for. */
   #image: string | undefined;
   #redefined = false;
@@ -58,6 +65,7 @@ export class ContainerLife {
   constructor(options: ContainerOptions) {
     const { identity, role, previous } = options;
     this.#options = options;
+    this.#crashes = new Backoff('at once', options.backoff);
     const waitsFor = options.pod().spec.initContainers === undefined ? 'ContainerCreating' : 'PodInitializing';
     this.record = new ContainerRecord({ uid: identity.uid, spec: this.spec, role, waitsFor, previous });
   }
@@ -82,7 +90,7 @@ export class ContainerLife {
 
   /** The log of the attempt that runs now. */
   get liveLog(): LogFile | undefined {
-    return this.#output;
+    return this.#current?.output;
   }
 
   /** Runs until the container has ended for good; later calls wait for the same end. */
@@ -93,13 +101,8 @@ export class ContainerLife {
 
   /** Ends the container: SIGTERM, and SIGKILL after the grace. A later call with less grace shortens it. */
   async stop(graceMs: number): Promise<void> {
-    const first = !this.#stopping.signal.aborted;
     this.#stopping.abort();
-    if (this.#process !== undefined) {
-      if (first) this.#event('Normal', 'Killing', `Stopping container ${this.name}`);
-      if (first && graceMs > 0) this.#process.signal('SIGTERM');
-      this.#killAfter(this.#process, graceMs);
-    }
+    this.#current?.stop(graceMs, `Stopping container ${this.name}`);
     await this.#running;
     // It ran before this node started and was not begun again.
     if (this.record.state.running !== undefined) this.record.lost();
@@ -107,18 +110,10 @@ export class ContainerLife {
 
   /** Takes notice of a changed Pod: another image ends the attempt, and the next one runs that image. */
   podChanged(graceMs: number): void {
-    if (this.#process === undefined || this.#redefined || this.#image === this.spec.image) return;
+    if (this.#pulling !== undefined && this.#pulling.image !== this.spec.image) this.#pulling.changed.abort();
+    if (this.#current === undefined || this.#redefined || this.#image === this.spec.image) return;
     this.#redefined = true;
-    this.#event('Normal', 'Killing', `Container ${this.name} definition changed, will be restarted`);
-    this.#process.signal('SIGTERM');
-    this.#killAfter(this.#process, graceMs);
-  }
-
-  #killAfter(process: ContainerProcess, graceMs: number): void {
-    const at = Date.now() + graceMs;
-    if (this.#kill !== undefined && this.#kill.at <= at) return;
-    clearTimeout(this.#kill?.timer);
-    this.#kill = { at, timer: setTimeout(() => process.signal('SIGKILL'), graceMs) };
+    this.#current.stop(graceMs, `Container ${this.name} definition changed, will be restarted`);
   }
 
   async #run(): Promise<void> {
@@ -148,44 +143,44 @@ export class ContainerLife {
   async #standIn(): Promise<void> {
     const { record } = this;
     if (this.#stopping.signal.aborted || record.state.terminated !== undefined) return;
-    if (record.state.running === undefined) record.running({ ready: true, image: this.spec.image ?? '' });
+    if (record.state.running === undefined)
+      record.running({ ready: true, started: true, image: this.spec.image ?? '' });
     if (this.#options.role === 'main') {
       this.#changed();
       await aborted(this.#stopping.signal);
     }
-    record.exited({ exitCode: 0 });
+    record.exited({ exitCode: 0, reason: 'Completed' });
   }
 
-  /** Finds the image; as long as there is none, it fails again and again as kubelet does. Undefined when stopped. */
+  /** Finds the image, and another one as soon as the Pod is given that. Undefined when stopped. */
   async #pull(): Promise<LocalImage | undefined> {
     const stopping = this.#stopping.signal;
-    const backoff = new Backoff('delayed');
     while (!stopping.aborted) {
-      const { image = '' } = this.spec;
-      const found = this.#options.images(image, this.spec);
+      const changed = new AbortController();
+      this.#pulling = { image: this.spec.image, changed };
+      const found = await pullImage({
+        images: this.#options.images,
+        spec: () => this.spec,
+        times: this.#options.backoff,
+        wait: (reason, message) => this.#wait(reason, message),
+        event: (type, reason, message) => this.#event(type, reason, message),
+        signal: AbortSignal.any([stopping, changed.signal]),
+      });
+      this.#pulling = undefined;
       if (found !== undefined) return found;
-      const problem = `failed to resolve image "${image}": not one of the images of the local node`;
-      this.#event('Warning', 'Failed', `Failed to pull image "${image}": ${problem}`);
-      this.#wait('ErrImagePull', problem);
-      const delayMs = backoff.next(Date.now());
-      await pause(pullErrorShownMs, stopping);
-      if (stopping.aborted) break;
-      this.#event('Normal', 'BackOff', `Back-off pulling image "${image}"`);
-      this.#wait('ImagePullBackOff', `Back-off pulling image "${image}": ErrImagePull: ${problem}`);
-      await pause(delayMs - pullErrorShownMs, stopping);
     }
     return undefined;
   }
 
   /** Everything to start from, tried again until it is all there; undefined when stopped. */
   async #plan(image: Extract<LocalImage, { kind: 'process' }>): Promise<ProcessPlan | undefined> {
-    const { settings, identity, addresses } = this.#options;
+    const { settings, identity, addresses, volumes } = this.#options;
     const signal = this.#stopping.signal;
     for (let retryMs = firstConfigurationRetryMs; !signal.aborted; retryMs *= 2) {
       try {
         const pod = this.#options.pod();
-        const input = { pod, uid: identity.uid, container: this.spec, image, addresses: addresses(), settings, signal };
-        return await planProcess(input);
+        const places = { addresses: addresses(), volumes: volumes() };
+        return await planProcess({ pod, uid: identity.uid, container: this.spec, image, ...places, settings, signal });
       } catch (error) {
         if (signal.aborted) break;
         const message = error instanceof Error ? error.message : String(error);
@@ -203,36 +198,37 @@ export class ContainerLife {
   /** One attempt from start to exit; the record has both. */
   async #attempt(plan: ProcessPlan): Promise<void> {
     this.#redefined = false;
-    const process = await this.#start(plan);
-    if (process === undefined) return;
-    this.#process = process;
+    const attempt = await this.#start(plan);
+    if (attempt === undefined) return;
+    this.#current = attempt;
     // The Pod was ended while the process was being started.
-    if (this.#stopping.signal.aborted) process.signal('SIGKILL');
-    const probing = this.#probe(plan);
-    const exit = await process.exited;
+    if (this.#stopping.signal.aborted) attempt.stop(0, `Stopping container ${this.name}`);
+    const probing = this.#probe(plan, attempt);
+    const [end] = await Promise.all([attempt.exited, attempt.afterStart()]);
     probing.abort();
-    clearTimeout(this.#kill?.timer);
-    this.#kill = undefined;
-    this.#process = undefined;
-    this.#output = undefined;
-    this.record.exited(exit);
+    this.#current = undefined;
+    this.record.exited(end);
     this.#changed();
   }
 
-  async #start(plan: ProcessPlan): Promise<ContainerProcess | undefined> {
-    const { identity, settings, search, log } = this.#options;
-    const owner = { uid: identity.uid, container: this.name };
+  async #start(plan: ProcessPlan): Promise<Attempt | undefined> {
+    const { identity, settings, search, limits, addresses, graceMs, log } = this.#options;
+    const { folders } = settings;
     const attempt = this.record.nextAttempt;
-    let output: LogFile | undefined;
     try {
-      await settings.folders.dropOldLogs(identity.uid, this.name, attempt);
-      output = await LogFile.open(settings.folders.log(identity.uid, this.name, attempt), log);
-      const process = await ContainerProcess.start(plan, { owner, output, search, log });
-      this.#output = output;
+      await folders.dropOldLogs(identity.uid, this.name, attempt);
+      const started = await Attempt.start({
+        plan,
+        container: this.spec,
+        podIP: addresses().podIP,
+        owner: { uid: identity.uid, container: this.name },
+        logPath: folders.log(identity.uid, this.name, attempt),
+        ...{ limits, search, graceMs, log },
+        event: (type, reason, message) => this.#event(type, reason, message),
+      });
       this.#started();
-      return process;
+      return started;
     } catch (error) {
-      await output?.close();
       const message = error instanceof Error ? error.message : String(error);
       this.record.startFailed(message);
       this.#event('Warning', 'Failed', `Error: ${message}`);
@@ -242,9 +238,11 @@ export class ContainerLife {
   }
 
   #started(): void {
-    const { image = '', readinessProbe } = this.spec;
+    const { image = '', readinessProbe, startupProbe } = this.spec;
     this.#image = image;
-    this.record.running({ ready: this.#options.role === 'main' && readinessProbe === undefined, image });
+    const started = startupProbe === undefined;
+    const ready = this.#options.role === 'main' && started && readinessProbe === undefined;
+    this.record.running({ ready, started, image });
     this.#event('Normal', 'Pulled', `Container image "${image}" already present on machine`);
     this.#event('Normal', 'Created', 'Container created');
     this.#event('Normal', 'Started', 'Container started');
@@ -252,18 +250,28 @@ export class ContainerLife {
   }
 
   /** Probes the attempt until the returned controller is aborted. */
-  #probe(plan: ProcessPlan): AbortController {
+  #probe(plan: ProcessPlan, attempt: Attempt): AbortController {
     const ended = new AbortController();
-    const { readinessProbe: probe } = this.spec;
-    if (probe === undefined || this.#options.role === 'init') return ended;
-    void probeReadiness({
-      probe,
-      target: { container: this.spec, podIP: this.#options.addresses().podIP, plan },
+    if (this.#options.role === 'init') return ended;
+    const { pod, addresses, graceMs } = this.#options;
+    void probeContainer({
+      target: { container: this.spec, podIP: addresses().podIP, plan },
       signal: ended.signal,
-      onFailure: (output) => this.#event('Warning', 'Unhealthy', `Readiness probe failed: ${output}`),
-      onChange: (ready) => {
+      onUnhealthy: (message) => this.#event('Warning', 'Unhealthy', message),
+      onStarted: () => {
+        this.record.setStarted();
+        this.#changed();
+      },
+      onReady: (ready) => {
         this.record.setReady(ready);
         this.#changed();
+      },
+      onDead: (kind, probe) => {
+        ended.abort();
+        const restarted = pod().spec.restartPolicy === 'Never' ? '' : ', will be restarted';
+        const grace = probe.terminationGracePeriodSeconds;
+        const why = `Container ${this.name} failed ${kind.toLowerCase()} probe${restarted}`;
+        attempt.stop(grace === undefined ? graceMs() : grace * 1000, why);
       },
     });
     return ended;

@@ -1,8 +1,9 @@
-import { arch, cpus, release, totalmem } from 'node:os';
+import { arch, release } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { KubeClient } from '../../../../apis/client/transport.ts';
 import { hasReason } from '../../../../apis/machinery/errors.ts';
 import type { KubeObject } from '../../../../apis/machinery/meta.ts';
+import type { ResourceList } from '../api/pod.ts';
 import { timestamp } from '../time.ts';
 
 /** How long kube-apiserver may take to let a node in whose permissions were granted a moment ago. */
@@ -21,6 +22,7 @@ export interface RegistrationOptions {
   hostIP: string;
   /** Port of {@link import('../server/kubelet-server.ts').serveKubelet}. */
   port: number;
+  capacity: ResourceList;
 }
 
 /**
@@ -82,12 +84,7 @@ function nodeStatus(options: RegistrationOptions & { version: string }): Record<
     lastHeartbeatTime: now,
     lastTransitionTime: now,
   });
-  const capacity = {
-    cpu: String(cpus().length),
-    memory: `${Math.floor(totalmem() / 1024)}Ki`,
-    // Many more than a real node takes: Pods without a process cost next to nothing.
-    pods: '20000',
-  };
+  const { capacity } = options;
   return {
     capacity,
     allocatable: capacity,

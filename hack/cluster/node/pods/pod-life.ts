@@ -8,14 +8,21 @@ import type { ContainerRole } from '../containers/container-record.ts';
 import { hasProcess } from '../images.ts';
 import type { AddressPool } from '../machine/addresses.ts';
 import { podStatusOf, saysTheSame } from '../status/pod-status.ts';
-import { timestamp } from '../time.ts';
-import { mountProblem, unsupportedWarnings } from './unsupported.ts';
+import { pause, timestamp } from '../time.ts';
+import type { ClaimTable } from '../volumes/claims.ts';
+import { preparePodVolumes, type VolumeFolders } from '../volumes/pod-volumes.ts';
+import { unsupportedWarnings } from './unsupported.ts';
+
+/** kubelet's delays between attempts to mount volumes (k8s.io/kubernetes/pkg/util/goroutinemap/exponentialbackoff). */
+const firstMountRetryMs = 500;
+const longestMountRetryMs = 122_000;
 
 /** What the node gives to its Pods. */
 export interface PodHost extends ContainerEnvironment {
   client: KubeClient;
   hostIP: string;
   addresses: AddressPool;
+  claims: ClaimTable;
   events: EventRecorder;
   writes: WriteQueue;
 }
@@ -35,7 +42,8 @@ export class PodLife {
   /** False while containers begin, so that one write tells what became of them all. */
   #visible = false;
   #announced = false;
-  #ending = false;
+  readonly #ending = new AbortController();
+  #volumes: VolumeFolders = new Map();
   #ended = false;
   #silent = false;
 
@@ -63,7 +71,7 @@ export class PodLife {
 
   /** Begins to run the Pod, or to end it when that is already asked for. */
   start(): void {
-    if (this.#ending) return;
+    if (this.#ending.signal.aborted) return;
     if (this.#pod.metadata.deletionTimestamp !== undefined) {
       this.#terminate();
       return;
@@ -106,26 +114,55 @@ export class PodLife {
   async #run(): Promise<void> {
     const phase = this.#pod.status?.phase;
     if (phase === 'Succeeded' || phase === 'Failed') return;
-    const problem = mountProblem(this.#pod);
-    if (problem !== undefined) {
-      this.#event({ type: 'Warning', reason: 'FailedMount', message: problem, component: 'kubelet' });
-      this.#visible = true;
-      this.#changed();
-      return;
-    }
+    if (!this.#quiet && !(await this.#mount())) return;
     this.#podIP ??= this.#pod.spec.hostNetwork === true ? this.#host.hostIP : this.#allocate();
     for (const event of unsupportedWarnings(this.#pod)) this.#event(event);
     for (const container of this.#init) {
       await this.#runTogether([container]);
-      if (this.#ending || container.record.state.terminated?.exitCode !== 0) return;
+      if (this.#ending.signal.aborted || container.record.state.terminated?.exitCode !== 0) return;
     }
     await this.#runTogether(this.#main);
   }
 
+  /** Makes the volumes ready, as often as it takes; false when the Pod is ended before. */
+  async #mount(): Promise<boolean> {
+    const { settings, claims, client, hostIP } = this.#host;
+    const signal = this.#ending.signal;
+    const dir = settings.folders.podVolumes(this.identity.uid);
+    for (let retryMs = firstMountRetryMs; !signal.aborted; retryMs = Math.min(retryMs * 2, longestMountRetryMs)) {
+      try {
+        const { allocatable } = settings;
+        const addresses = { podIP: this.#podIP ?? '', hostIP };
+        this.#volumes = await preparePodVolumes({
+          pod: this.#pod,
+          addresses,
+          dir,
+          claims,
+          allocatable,
+          client,
+          signal,
+        });
+        return true;
+      } catch (error) {
+        if (signal.aborted) break;
+        const message = error instanceof Error ? error.message : String(error);
+        this.#event({ type: 'Warning', reason: 'FailedMount', message, component: 'kubelet' });
+        this.#visible = true;
+        this.#changed();
+        await pause(retryMs, signal);
+      }
+    }
+    return false;
+  }
+
   async #runTogether(containers: readonly ContainerLife[]): Promise<void> {
     this.#visible = false;
-    const runs = containers.map((container) => container.run());
-    await Promise.all(containers.map((container) => container.settled));
+    const runs: Promise<void>[] = [];
+    // One after the other, in the Pod's own order.
+    for (const container of containers) {
+      runs.push(container.run());
+      await container.settled;
+    }
     this.#visible = true;
     this.#changed();
     await Promise.all(runs);
@@ -147,7 +184,7 @@ export class PodLife {
   }
 
   async #end(graceMs: number): Promise<void> {
-    this.#ending = true;
+    this.#ending.abort();
     const containers = [...this.#init, ...this.#main];
     await Promise.all(containers.map((container) => container.stop(graceMs)));
     await this.#running;
@@ -166,11 +203,13 @@ export class PodLife {
   #container(name: string, role: ContainerRole): ContainerLife {
     const { status } = this.#pod;
     const statuses = role === 'init' ? status?.initContainerStatuses : status?.containerStatuses;
-    const { settings, images, search, log } = this.#host;
+    const { settings, images, search, limits, backoff, log } = this.#host;
     return new ContainerLife({
       settings,
       images,
       search,
+      limits,
+      backoff,
       log,
       name,
       role,
@@ -178,6 +217,8 @@ export class PodLife {
       previous: statuses?.find((previous) => previous.name === name),
       pod: () => this.#pod,
       addresses: () => ({ podIP: this.#podIP ?? '', hostIP: this.#host.hostIP }),
+      volumes: () => this.#volumes,
+      graceMs: () => this.#graceMs(),
       onChange: () => this.#changed(),
       event: (event) => this.#event(event),
     });
@@ -192,7 +233,7 @@ export class PodLife {
   #changed(): void {
     if (!this.#visible || this.#announced || this.#silent) return;
     // The last status follows shortly, and it says more.
-    if (this.#ending && !this.#ended && !this.#anyRunning()) return;
+    if (this.#ending.signal.aborted && !this.#ended && !this.#anyRunning()) return;
     this.#announced = true;
     setImmediate(() => {
       this.#announced = false;

@@ -73,10 +73,17 @@ export class PodTable {
   #take({ previous, current }: Change<Pod>): void {
     const before = previous === undefined ? undefined : identityOf(previous).uid;
     const uid = current === undefined ? undefined : identityOf(current).uid;
-    if (before !== undefined && before !== uid) this.#leave(before);
+    if (before !== undefined && before !== uid) {
+      this.#options.scheduler.forget(before);
+      this.#leave(before);
+    }
     if (current === undefined || uid === undefined) return;
-    if (current.spec.nodeName === undefined) this.#options.scheduler.consider(current);
-    else if (current.spec.nodeName === this.#options.nodeName) this.#run(uid, current);
+    if (current.spec.nodeName === undefined) {
+      this.#options.scheduler.consider(current);
+      return;
+    }
+    this.#options.scheduler.forget(uid);
+    if (current.spec.nodeName === this.#options.nodeName) this.#run(uid, current);
   }
 
   #run(uid: string, pod: Pod): void {

@@ -1,11 +1,10 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { connect } from 'node:net';
-import type { Container, Probe } from '../api/pod.ts';
+import type { Container, HttpGetAction, Probe } from '../api/pod.ts';
+import { runCommand } from '../containers/command.ts';
 import type { ProcessPlan } from '../containers/process-plan.ts';
-import { sendSignal } from '../containers/process-search.ts';
 
 /** Undefined when the check passed, else what kubelet would say: the end of "Readiness probe failed: ...". */
 export type CheckResult = string | undefined;
@@ -17,14 +16,13 @@ export interface CheckTarget {
   plan: ProcessPlan;
 }
 
-const longestOutput = 10 * 1024;
 const mostRedirects = 10;
 
 /** Runs a probe's check once (k8s.io/kubernetes/pkg/probe). Never rejects. */
 export async function check(probe: Probe, target: CheckTarget): Promise<CheckResult> {
   const timeoutMs = (probe.timeoutSeconds ?? 1) * 1000;
   try {
-    if (probe.httpGet !== undefined) return await checkHttp(urlOf(probe.httpGet, target), probe.httpGet, timeoutMs);
+    if (probe.httpGet !== undefined) return await checkHttp(probe.httpGet, target, AbortSignal.timeout(timeoutMs));
     if (probe.tcpSocket !== undefined) {
       const host = probe.tcpSocket.host ?? target.podIP;
       return await checkTcp(host, portOf(probe.tcpSocket.port, target.container), timeoutMs);
@@ -36,9 +34,7 @@ export async function check(probe: Probe, target: CheckTarget): Promise<CheckRes
   }
 }
 
-type HttpGet = NonNullable<Probe['httpGet']>;
-
-function urlOf(httpGet: HttpGet, target: CheckTarget): URL {
+function urlOf(httpGet: HttpGetAction, target: Pick<CheckTarget, 'container' | 'podIP'>): URL {
   const scheme = (httpGet.scheme ?? 'HTTP').toLowerCase();
   const host = httpGet.host === undefined || httpGet.host === '' ? target.podIP : httpGet.host;
   const path = httpGet.path ?? '/';
@@ -53,10 +49,18 @@ function portOf(port: number | string, container: Container): number {
   return number;
 }
 
-async function checkHttp(first: URL, httpGet: HttpGet, timeoutMs: number): Promise<CheckResult> {
+/**
+ * One GET: a status from 200 to 399 passes.
+ * @throws Error for a port or address that there is not.
+ */
+export async function checkHttp(
+  httpGet: HttpGetAction,
+  target: Pick<CheckTarget, 'container' | 'podIP'>,
+  signal: AbortSignal,
+): Promise<CheckResult> {
+  const first = urlOf(httpGet, target);
   const headers: Record<string, string> = { 'User-Agent': 'kube-probe/1.37', Accept: '*/*' };
   for (const { name, value } of httpGet.httpHeaders ?? []) headers[name] = value;
-  const signal = AbortSignal.timeout(timeoutMs);
   let url = first;
   for (let redirects = 0; redirects <= mostRedirects; redirects++) {
     const status = await answerOf(url, headers, signal);
@@ -116,27 +120,8 @@ function dialText(host: string, port: string, error: unknown): string {
   return code === 'ECONNRESET' ? 'EOF' : message;
 }
 
-/** Runs a command as the container's own processes run; exit code 0 passes. */
 async function checkCommand(command: readonly string[], plan: ProcessPlan, timeoutMs: number): Promise<CheckResult> {
-  const [file, ...args] = command;
-  if (file === undefined) return 'the probe has no command';
-  const child = spawn(file, args, { cwd: plan.cwd, env: plan.env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
-  let output = '';
-  const collect = (chunk: Buffer) => {
-    if (output.length < longestOutput) output += chunk.toString('utf8');
-  };
-  child.stdout.on('data', collect);
-  child.stderr.on('data', collect);
-  let timedOut = false;
-  const timer = setTimeout(() => {
-    timedOut = true;
-    if (child.pid !== undefined) sendSignal(-child.pid, 'SIGKILL');
-  }, timeoutMs);
-  try {
-    const [code] = (await once(child, 'close')) as [number | null];
-    if (timedOut) return `command timed out: "${command.join(' ')}" timed out after ${timeoutMs / 1000}s`;
-    return code === 0 ? undefined : output.slice(0, longestOutput);
-  } finally {
-    clearTimeout(timer);
-  }
+  const end = await runCommand(command, plan, AbortSignal.timeout(timeoutMs));
+  if (end === 'broken off') return `command timed out: "${command.join(' ')}" timed out after ${timeoutMs / 1000}s`;
+  return end.exitCode === 0 ? undefined : end.output;
 }

@@ -1,18 +1,46 @@
-import type { NodeSelectorRequirement, Pod } from '../api/pod.ts';
+import type { NodeSelectorRequirement, Pod, ResourceList } from '../api/pod.ts';
+import { quantityOf } from '../api/quantity.ts';
 
 /** What scheduling looks at of a Node. */
 export interface SchedulableNode {
   name: string;
   labels: Readonly<Record<string, string>>;
+  allocatable: ResourceList;
 }
 
 /** Why a Pod does not fit the one node there is, in kube-scheduler's words; undefined when it does. */
 export function unfitness(pod: Pod, node: SchedulableNode): string | undefined {
-  if (matches(pod, node)) return undefined;
+  if (!matches(pod, node)) return "1 node(s) didn't match Pod's node affinity/selector";
+  const short = insufficient(pod, node.allocatable);
+  return short.length === 0 ? undefined : short.map((resource) => `1 Insufficient ${resource}`).join(', ');
+}
+
+/** The message of a Pod that cannot be scheduled. */
+export function unschedulable(reason: string): string {
   return (
-    "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector. " +
+    `0/1 nodes are available: ${reason}. ` +
     'preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.'
   );
+}
+
+/**
+ * Resources of which the Pod alone asks for more than the node has. Init containers run one after the other, so of
+ * them the greatest counts (k8s.io/component-helpers/resource, PodRequests).
+ */
+function insufficient(pod: Pod, allocatable: ResourceList): string[] {
+  const needed = new Map<string, number>();
+  for (const { resources } of pod.spec.containers) {
+    for (const [name, quantity] of Object.entries(resources?.requests ?? {})) {
+      needed.set(name, (needed.get(name) ?? 0) + quantityOf(quantity));
+    }
+  }
+  for (const { resources } of pod.spec.initContainers ?? []) {
+    for (const [name, quantity] of Object.entries(resources?.requests ?? {})) {
+      needed.set(name, Math.max(needed.get(name) ?? 0, quantityOf(quantity)));
+    }
+  }
+  const enough = (name: string, quantity: number) => quantity <= quantityOf(allocatable[name] ?? '0') + 1e-9;
+  return [...needed].filter(([name, quantity]) => !enough(name, quantity)).map(([name]) => name);
 }
 
 /** k8s.io/component-helpers/scheduling/corev1/nodeaffinity: terms are alternatives, their requirements all hold. */

@@ -6,7 +6,10 @@ import { identityOf, type Pod, podPath } from '../api/pod.ts';
 import { WriteQueue } from '../api/write-queue.ts';
 import { hasProcess, type ImageMap } from '../images.ts';
 import { timestamp } from '../time.ts';
-import { type SchedulableNode, unfitness } from './fit.ts';
+import type { Claim, ClaimTable } from '../volumes/claims.ts';
+import { selectedNodeAnnotation } from '../volumes/provisioner.ts';
+import { claimNamesOf, judgeClaims } from './claim-check.ts';
+import { type SchedulableNode, unfitness, unschedulable } from './fit.ts';
 
 /** Bindings under way at once. */
 const width = 16;
@@ -18,6 +21,7 @@ export interface SchedulerOptions {
   images: ImageMap;
   /** The only node there is, as it was when it registered. */
   node: SchedulableNode;
+  claims: ClaimTable;
   log: Log;
 }
 
@@ -25,27 +29,85 @@ export interface SchedulerOptions {
 export class Scheduler {
   readonly #options: SchedulerOptions;
   readonly #writes: WriteQueue;
+  /** Pods that cannot be bound before one of their claims has changed, by uid. */
+  readonly #waiting = new Map<string, Pod>();
+  readonly #ends: (() => void)[];
 
   constructor(options: SchedulerOptions) {
+    const { claims, log } = options;
     this.#options = options;
-    this.#writes = new WriteQueue({ width, log: options.log });
+    this.#writes = new WriteQueue({ width, log });
+    this.#ends = [
+      claims.onClaim(({ previous, current }) => this.#claimChanged((current ?? previous)?.metadata)),
+      claims.onVolume(({ previous, current }) => this.#claimChanged((current ?? previous)?.spec.claimRef)),
+      claims.onStorageClass(() => this.#claimChanged(undefined)),
+    ];
   }
 
   /** Takes a Pod that has no node yet. */
   consider(pod: Pod): void {
     const { uid } = identityOf(pod);
+    this.#waiting.delete(uid);
     const { schedulerName, schedulingGates = [] } = pod.spec;
     if (schedulerName !== component || schedulingGates.length > 0) return;
     if (pod.metadata.deletionTimestamp !== undefined) return;
-    const { node } = this.#options;
-    const problem = unfitness(pod, node);
-    this.#writes.put(uid, (signal) =>
-      problem === undefined ? this.#bind(pod, node.name, signal) : this.#refuse(pod, problem, signal),
-    );
+    const { node, claims } = this.#options;
+    const unfit = unfitness(pod, node);
+    if (unfit !== undefined) {
+      this.#put(uid, (signal) => this.#refuse(pod, unschedulable(unfit), signal));
+      return;
+    }
+    const verdict = judgeClaims(pod, claims);
+    if (verdict.kind === 'bound') {
+      this.#put(uid, (signal) => this.#bind(pod, node.name, signal));
+      return;
+    }
+    this.#waiting.set(uid, pod);
+    if (verdict.kind === 'refused') {
+      this.#put(uid, (signal) => this.#refuse(pod, unschedulable(verdict.reason), signal));
+    } else for (const claim of verdict.undecided) this.#choose(claim);
+  }
+
+  /** The Pod is gone or has a node. */
+  forget(uid: string): void {
+    this.#waiting.delete(uid);
   }
 
   async stop(): Promise<void> {
+    for (const end of this.#ends) end();
     await this.#writes.stop();
+  }
+
+  #put(uid: string, write: (signal: AbortSignal) => Promise<void>): void {
+    this.#writes.put(uid, write);
+  }
+
+  /** Looks again at the Pods that wait for a claim, or at all that wait for any. */
+  #claimChanged(claim: { namespace?: string; name?: string } | undefined): void {
+    for (const pod of [...this.#waiting.values()]) {
+      const waitsForIt =
+        claim === undefined ||
+        (claim.namespace === pod.metadata.namespace && claimNamesOf(pod).includes(claim.name ?? ''));
+      if (waitsForIt) this.consider(pod);
+    }
+  }
+
+  /** Tells kube-controller-manager and the provisioner for which node a claim is to be bound. */
+  #choose(claim: Claim): void {
+    const { namespace = '', name = '', uid, annotations = {} } = claim.metadata;
+    const { client, node } = this.#options;
+    if ((claim.spec.volumeName ?? '') !== '' || annotations[selectedNodeAnnotation] === node.name) return;
+    this.#writes.put(`claims/${uid}`, async (signal) => {
+      await this.#unlessGone(() =>
+        client.request({
+          method: 'PATCH',
+          path: `/api/v1/namespaces/${encodeURIComponent(namespace)}/persistentvolumeclaims/${encodeURIComponent(name)}`,
+          contentType: 'application/merge-patch+json',
+          signal,
+          body: { metadata: { uid, annotations: { [selectedNodeAnnotation]: node.name } } },
+        }),
+      );
+    });
   }
 
   async #bind(pod: Pod, nodeName: string, signal: AbortSignal): Promise<void> {

@@ -69,3 +69,54 @@ describe('readiness probes on the local node', () => {
     expect(isReady(await node.get('silent'))).to.equal(false);
   });
 });
+
+describe('startup and liveness probes on the local node', () => {
+  const node = useLocalNode({ backoff: { firstMs: 100, longestMs: 400 } });
+  const workspace = (pod: StoredPod) => join(node.dir, 'pods', pod.metadata.uid, 'main', 'home', 'workspace');
+  const fails = (file: string) => ({
+    ...quick,
+    exec: { command: ['/bin/sh', '-c', `! test -e ${file} || { echo ${file}; exit 1; }`] },
+  });
+  const succeeds = (file: string) => ({ ...quick, exec: { command: ['test', '-e', file] } });
+  const main = (pod: StoredPod) => pod.status.containerStatuses?.[0];
+
+  it('end a container that is alive no more, which starts again', async () => {
+    const script = 'rm -f stuck; trap "" TERM; while :; do sleep 0.1; done';
+    const livenessProbe = { ...fails('stuck'), terminationGracePeriodSeconds: 1 };
+    await node.create('alive', { command: ['/bin/sh', '-c', script], livenessProbe });
+    const pod = await node.podThat('alive', 'is ready', isReady);
+    await writeFile(join(workspace(pod), 'stuck'), '');
+    const again = await node.podThat('alive', 'runs again', (seen) => main(seen)?.restartCount === 1 && isReady(seen));
+    expect(main(again)?.lastState.terminated).to.include({ exitCode: 137, reason: 'Error' });
+    await node.told('alive', 'Unhealthy', 'Liveness probe failed: stuck');
+    await node.told('alive', 'Killing', 'Container main failed liveness probe, will be restarted');
+  });
+
+  it('fail a Pod that is never restarted', async () => {
+    const livenessProbe = { ...quick, tcpSocket: { port: 9 } };
+    await node.create('dead', { command: ['sleep', '1000'], livenessProbe }, { restartPolicy: 'Never' });
+    const pod = await node.podThat('dead', 'has failed', ({ status }) => status.phase === 'Failed');
+    expect(main(pod)?.state.terminated).to.include({ exitCode: 143, reason: 'Error' });
+    await node.told('dead', 'Killing', 'Container main failed liveness probe');
+  });
+
+  it('hold the others back until the container has started', async () => {
+    const probes = {
+      startupProbe: { ...succeeds('started'), failureThreshold: 1000 },
+      livenessProbe: succeeds('started'),
+    };
+    await node.create('slow', { command: ['sleep', '1000'], ...probes });
+    const pod = await node.podThat('slow', 'runs', ({ status }) => status.phase === 'Running');
+    expect(main(pod)).to.include({ started: false, ready: false });
+    await node.told('slow', 'Unhealthy', 'Startup probe failed');
+    await writeFile(join(workspace(pod), 'started'), '');
+    const ready = await node.podThat('slow', 'is ready', isReady);
+    expect(main(ready)).to.include({ started: true, restartCount: 0 });
+  });
+
+  it('end a container that does not start in time', async () => {
+    await node.create('never', { command: ['sleep', '1000'], startupProbe: succeeds('started') });
+    await node.podThat('never', 'runs again', (seen) => (main(seen)?.restartCount ?? 0) > 0);
+    await node.told('never', 'Killing', 'Container main failed startup probe, will be restarted');
+  });
+});
