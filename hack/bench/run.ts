@@ -4,19 +4,32 @@ import { join } from 'node:path';
 import { type Cluster, startCluster } from '../cluster/cluster.ts';
 import { ensureBinaries } from '../kube/binaries.ts';
 import type { Reporter } from '../kube/progress.ts';
+import { bodies } from './bodies.ts';
 import { coldStart } from './cold-start.ts';
 import type { Benchmark } from './harness/benchmark.ts';
 import { runContest } from './harness/comparison.ts';
 import { tableFoot, tableHead, tableSection } from './harness/table.ts';
 import { invocation } from './invocation.ts';
 import { reads } from './reads.ts';
+import { streams } from './streams.ts';
+import { warmStart } from './warm-start.ts';
 import { watchEvent } from './watch-event.ts';
+import { websockets } from './websockets.ts';
 
-export const benchmarks: readonly Benchmark[] = [invocation, watchEvent, coldStart, reads];
+export const benchmarks: readonly Benchmark[] = [
+  invocation,
+  bodies,
+  streams,
+  websockets,
+  watchEvent,
+  coldStart,
+  warmStart,
+  reads,
+];
 
 const rounds = 5;
 /** The longest that a run may take once the Kubernetes binaries are there. */
-const limitMs = 170_000;
+const limitMs = 360_000;
 
 export interface BenchOptions extends Reporter {
   /** Parts of names; all benchmarks when there are none. */
@@ -41,7 +54,7 @@ export async function bench(options: BenchOptions): Promise<number> {
   }
   await ensureBinaries(options);
   const signal = AbortSignal.any([options.signal, AbortSignal.timeout(limitMs)]);
-  report(`Starting a local cluster for ${chosen.map(({ name }) => name).join(', ')}; it takes up to three minutes.`);
+  report(`Starting a local cluster for ${chosen.map(({ name }) => name).join(', ')}; it takes up to six minutes.`);
   return await withCluster({ ...options, signal }, (cluster) => compareAll(chosen, cluster, { ...options, signal }));
 }
 

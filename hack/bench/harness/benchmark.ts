@@ -1,7 +1,7 @@
 import type { Cluster } from '../../cluster/cluster.ts';
 
 /** Units of what is measured, as they are printed. */
-export type Unit = 'ms' | 'µs';
+export type Unit = 'ms' | 'µs' | 'MB/s' | 'MB' | 'kB';
 
 /** One number that one round of one side gave. */
 export interface Reading {

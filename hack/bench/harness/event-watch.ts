@@ -23,17 +23,21 @@ export class EventWatch<T extends KubeObject> {
   readonly #waiters = new Set<Waiter<T>>();
   #seen: SeenEvent<T>[] = [];
   #failure: Error | undefined;
+  #resourceVersion = '0';
 
-  private constructor(body: Readable, stop: AbortController) {
+  private constructor(first: Readable, reopen: (resourceVersion: string) => Promise<Readable>, stop: AbortController) {
     this.#stop = stop;
-    this.#reading = this.#read(body);
+    this.#reading = this.#read(first, reopen);
   }
 
   /** Opens a watch from the current state on; resolves when it has begun. */
   static async open<T extends KubeObject>(client: KubeClient, path: string): Promise<EventWatch<T>> {
     const stop = new AbortController();
-    const { body } = await client.stream({ path, query: { watch: 'true' }, signal: stop.signal });
-    return new EventWatch<T>(body, stop);
+    const openFrom = async (resourceVersion?: string): Promise<Readable> => {
+      const query = { watch: 'true', resourceVersion };
+      return (await client.stream({ path, query, signal: stop.signal })).body;
+    };
+    return new EventWatch<T>(await openFrom(), openFrom, stop);
   }
 
   /**
@@ -66,13 +70,15 @@ export class EventWatch<T extends KubeObject> {
     await this.#reading;
   }
 
-  async #read(body: Readable): Promise<void> {
+  /** Servers end watches of clients that are slow for a moment, which on a busy machine are all; it goes on where it was. */
+  async #read(first: Readable, reopen: (resourceVersion: string) => Promise<Readable>): Promise<void> {
     try {
-      for await (const line of readLines(body)) {
-        const at = performance.now();
-        this.#take({ ...(JSON.parse(line.toString('utf8')) as WatchEvent<T>), at });
+      for (let body = first; ; body = await reopen(this.#resourceVersion)) {
+        for await (const line of readLines(body)) {
+          const at = performance.now();
+          this.#take({ ...(JSON.parse(line.toString('utf8')) as WatchEvent<T>), at });
+        }
       }
-      this.#fail(new Error('a watch ended before its time'));
     } catch (error) {
       this.#fail(error instanceof Error ? error : new Error(String(error)));
     }
@@ -80,6 +86,7 @@ export class EventWatch<T extends KubeObject> {
 
   #take(event: SeenEvent<T>): void {
     if (event.type === 'ERROR') throw new Error(`a watch ended with ${JSON.stringify(event.object)}`);
+    this.#resourceVersion = event.object.metadata.resourceVersion ?? this.#resourceVersion;
     this.#seen.push(event);
     for (const waiter of this.#waiters) if (waiter.matches(event)) waiter.resolve(event);
   }

@@ -5,11 +5,14 @@ import type { Cluster } from '../../cluster/cluster.ts';
 import { assignPorts } from '../../cluster/ports.ts';
 import { answersOk } from '../../cluster/probe.ts';
 import type { SupervisedProcess } from '../../cluster/process.ts';
+import { bulkPath, streamPath } from '../upstream/routes.ts';
+import { onCore } from './cores.ts';
 
 /** nginx as Debian's package installs it, which is not on everybody's PATH. */
 const places = ['nginx', '/usr/sbin/nginx'];
-const portName = 'benchNginx';
 const readyDeadlineMs = 10_000;
+/** As we do: what comes is passed on at once. */
+const unbuffered = 'proxy_buffering off; proxy_request_buffering off;';
 
 /** An installed nginx. */
 export interface Nginx {
@@ -33,23 +36,29 @@ export interface NginxProxy {
   process: SupervisedProcess;
 }
 
+export interface NginxOptions {
+  /** Names the process and its folder. */
+  name: string;
+  /** `host:port`; it answers 200 at /health. */
+  upstream: string;
+  /** What it may run on; anything when undefined. */
+  core: number | undefined;
+}
+
 /**
  * Starts nginx as a reverse proxy in one process: TLS in front, with the certificate of Sojourn's proxy, so that both
  * do that part alike, and plain HTTP with kept connections behind. It ends with the cluster at the latest.
- * @param upstream `host:port`; it answers 200 at /health.
  */
-export async function startNginx(nginx: Nginx, cluster: Cluster, upstream: string): Promise<NginxProxy> {
+export async function startNginx(nginx: Nginx, cluster: Cluster, options: NginxOptions): Promise<NginxProxy> {
   const { plane } = cluster;
-  const dir = join(plane.dir, 'nginx');
+  const { name, upstream, core } = options;
+  const dir = join(plane.dir, name);
   await mkdir(dir, { recursive: true });
-  const { [portName]: port } = await assignPorts(plane.portsFile, [portName]);
+  const { [name]: port = 0 } = await assignPorts(plane.portsFile, [name]);
   const config = join(dir, 'nginx.conf');
   await writeFile(config, configuration({ dir, port, upstream, ...plane.pki.sojournProxy }));
-  const process = await plane.supervisor.start({
-    name: 'nginx',
-    file: nginx.file,
-    args: ['-e', 'stderr', '-p', dir, '-c', config],
-  });
+  const [file = '', ...args] = onCore(core, [nginx.file, '-e', 'stderr', '-p', dir, '-c', config]);
+  const process = await plane.supervisor.start({ name, file, args });
   const origin = `https://127.0.0.1:${port}`;
   const ready = await answersOk(`${origin}/health`, { ca: cluster.caFile, client: plane.pki.admin });
   await process.ready(ready, { deadlineMs: readyDeadlineMs });
@@ -63,22 +72,25 @@ function configuration(options: { dir: string; port: number; upstream: string; c
 master_process off;
 pid ${dir}/pid;
 error_log stderr;
-events { worker_connections 256; }
+events { worker_connections 4096; }
 http {
   access_log off;
   ${folders.map((name) => `${name}_temp_path ${dir}/${name};`).join('\n  ')}
-  upstream daemon { server ${upstream}; keepalive 32; keepalive_requests 1000000; }
+  client_max_body_size 64m;
+  map $http_upgrade $connection_option { '' ''; default upgrade; }
+  upstream program { server ${upstream}; keepalive 64; keepalive_requests 1000000; }
   server {
     listen 127.0.0.1:${port} ssl;
     ssl_certificate ${cert};
     ssl_certificate_key ${key};
     keepalive_requests 1000000;
     keepalive_timeout 120s;
-    location / {
-      proxy_pass http://daemon;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-    }
+    proxy_http_version 1.1;
+    proxy_set_header Connection $connection_option;
+    proxy_set_header Upgrade $http_upgrade;
+    location / { proxy_pass http://program; }
+    location ${bulkPath} { proxy_pass http://program; ${unbuffered} }
+    location ${streamPath} { proxy_pass http://program; ${unbuffered} }
   }
 }
 `;

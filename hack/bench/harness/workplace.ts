@@ -1,12 +1,18 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import type { KubeClient } from '../../../apis/client/transport.ts';
+import type { KubeList } from '../../../apis/machinery/meta.ts';
 import { findCondition } from '../../../apis/machinery/meta.ts';
-import { daemonImage, groupVersion, resource, runtimeApi, sandboxApi } from '../../../apis/names.ts';
+import { groupVersion, poolApi, resource, runtimeApi, sandboxApi } from '../../../apis/names.ts';
+import type { SandboxWarmPool } from '../../../apis/v1alpha1/pool-template.ts';
 import type { Sandbox } from '../../../apis/v1alpha1/sandbox.ts';
 import type { Session } from '../../../apis/v1alpha1/types.ts';
+import { onCore } from './cores.ts';
 
-/** The runtimes of a workplace: a Ready Pod without a process, and the daemon. */
-const images = { none: 'local/none', daemon: `${daemonImage}:local` };
+const upstreamMain = fileURLToPath(new URL('../upstream/main.ts', import.meta.url));
+
+/** The runtimes of a workplace: a Ready Pod without a process, and a program that costs little. */
+const images = { none: 'local/none', program: 'local/process' };
 const account = 'agent';
 const deadlineMs = 30_000;
 
@@ -20,15 +26,20 @@ export class Workplace {
     this.namespace = namespace;
   }
 
-  /** @param client the admin's. */
-  static async create(client: KubeClient): Promise<Workplace> {
+  /**
+   * @param client the admin's.
+   * @param core what the program of a session may run on; anything when undefined.
+   */
+  static async create(client: KubeClient, core?: number): Promise<Workplace> {
     const { metadata } = await client.request<{ metadata: { name: string } }>({
       method: 'POST',
       path: '/api/v1/namespaces',
       body: { apiVersion: 'v1', kind: 'Namespace', metadata: { generateName: 'bench-' } },
     });
     const workplace = new Workplace(client, metadata.name);
-    for (const [name, image] of Object.entries(images)) await workplace.#createRuntime(name, image);
+    await workplace.#createRuntime('none', { image: images.none });
+    const command = onCore(core, [process.execPath, upstreamMain]);
+    await workplace.#createRuntime('program', { image: images.program, command });
     // No Pod is admitted before its account is there.
     const serviceAccount = `/api/v1/namespaces/${metadata.name}/serviceaccounts/default`;
     await eventually('the namespace has its account', async () => {
@@ -43,6 +54,22 @@ export class Workplace {
 
   get sandboxes(): string {
     return `${sandboxApi.path}/namespaces/${this.namespace}/${sandboxApi.resource}`;
+  }
+
+  /** A runtime of Pods without a process, of which so many wait; resolves with their pool when all are Ready. */
+  async createPool(name: string, size: number): Promise<SandboxWarmPool> {
+    await this.#createRuntime(name, { image: images.none }, { warmPoolSize: size });
+    return await this.fullPool(name);
+  }
+
+  /** The pool of a runtime, once as many wait as should. */
+  async fullPool(runtime: string): Promise<SandboxWarmPool> {
+    const path = `${poolApi.path}/namespaces/${this.namespace}/sandboxwarmpools`;
+    return await eventually(`the pool of ${runtime} is full`, async () => {
+      const { items } = await this.client.request<KubeList<SandboxWarmPool>>({ path });
+      const pool = items.find(({ metadata }) => metadata.name?.startsWith(`${runtime}-`) === true);
+      return pool?.status?.readyReplicas === pool?.spec.replicas ? pool : undefined;
+    });
   }
 
   /** Creates a session and returns once kube-apiserver has said so. */
@@ -87,7 +114,11 @@ export class Workplace {
     await this.client.request({ method: 'DELETE', path: `/api/v1/namespaces/${this.namespace}` });
   }
 
-  async #createRuntime(name: string, image: string): Promise<void> {
+  async #createRuntime(
+    name: string,
+    template: { image: string; command?: string[] },
+    more: { warmPoolSize?: number } = {},
+  ): Promise<void> {
     await this.client.request({
       method: 'POST',
       path: `${runtimeApi.path}/namespaces/${this.namespace}/codeinterpreters`,
@@ -95,7 +126,7 @@ export class Workplace {
         apiVersion: runtimeApi.groupVersion,
         kind: 'CodeInterpreter',
         metadata: { name },
-        spec: { authMode: 'sojourn', template: { image } },
+        spec: { authMode: 'sojourn', template, ...more },
       },
     });
   }
