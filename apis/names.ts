@@ -17,6 +17,17 @@ export const sandboxApi = {
   resource: 'sandboxes',
 } as const;
 
+/** agent-sandbox's templates and warm pools. */
+export const poolApi = {
+  group: 'extensions.agents.x-k8s.io',
+  groupVersion: 'extensions.agents.x-k8s.io/v1beta1',
+  path: '/apis/extensions.agents.x-k8s.io/v1beta1',
+  pool: { kind: 'SandboxWarmPool', resource: 'sandboxwarmpools' },
+  template: { kind: 'SandboxTemplate', resource: 'sandboxtemplates' },
+  /** Label of a Sandbox while it waits unclaimed in a warm pool. */
+  memberLabel: 'agents.x-k8s.io/warm-pool-sandbox',
+} as const;
+
 export const runtimeApi = {
   group: 'runtime.agentcube.volcano.sh',
   groupVersion: 'runtime.agentcube.volcano.sh/v1alpha1',
@@ -26,8 +37,10 @@ export const runtimeApi = {
 export const labels = {
   /** Marks a session-bearing Sandbox; every upstream list and watch selects on it. */
   session: 'sojourn.dev/session',
-  /** On every podTemplate of ours, so on every Pod that we may dial. */
+  /** On every podTemplate of ours, so on every Pod that we may dial; and on the pools and templates of a runtime. */
   runtime: 'sojourn.dev/runtime',
+  /** Hash of the Idempotency-Key that a session was created with, of its namespace and user. */
+  idempotencyKey: 'sojourn.dev/idempotency-key',
 } as const;
 
 /** Value of {@link labels.session}; the selector of every upstream list and watch. */
@@ -41,12 +54,20 @@ export const annotations = {
   session: 'sojourn.dev/session',
   /** RFC 3339 time of the last activity that was flushed. */
   activity: 'sojourn.dev/activity',
-  /** Why the Pod cannot run (JSON `{reason, message}`), copied from it by whoever saw it first. */
+  /** Why the Pod does not run (JSON, see v1alpha1/failure.ts), copied from it by whoever saw it first. */
   failure: 'sojourn.dev/failure',
   /** Set while the session is suspended for being idle. */
   idleSuspended: 'sojourn.dev/idle-suspended',
   /** RFC 3339 time at which a resume was sent. */
   resumed: 'sojourn.dev/resumed',
+  /** Hash of what was asked for with an Idempotency-Key. */
+  request: 'sojourn.dev/request',
+  /** Set once a retry was answered with this session, so that nobody takes it back. */
+  retried: 'sojourn.dev/retried',
+  /** Of a warm pool and its template: what they were made of (JSON). */
+  pool: 'sojourn.dev/pool',
+  /** Of a runtime: size of the volume that each of its sandboxes gets, mounted at /workspace. */
+  workspace: 'sojourn.dev/workspace',
 } as const;
 
 /** The garbage collector's two finalizers of a Session, as they are stored on its Sandbox. */

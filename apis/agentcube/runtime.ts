@@ -1,4 +1,5 @@
 import type { KubeObject } from '../machinery/meta.ts';
+import { annotations } from '../names.ts';
 import type { EnvVar, PodSpec, PodTemplate } from '../v1alpha1/sandbox.ts';
 import type { AuthMode, Endpoint, RuntimeKind } from '../v1alpha1/types.ts';
 import { daemonPort } from '../wire/daemon.ts';
@@ -55,8 +56,19 @@ export interface Runtime {
   limits: { idleTimeout: string; maxDuration: string };
   endpoints: Endpoint[];
   authMode: AuthMode;
+  /** How many sandboxes wait ready for new sessions; none when absent. */
+  warmPoolSize?: number;
+  /** Size of the volume that each sandbox gets, as the annotation has it; no volume when absent. */
+  workspace?: string;
   /** The Pod as the runtime's author wrote it, before anything of ours is added. */
   podTemplate: PodTemplate;
+}
+
+/** Reads a runtime of either kind. */
+export function readRuntime(kind: RuntimeKind, object: KubeObject): Runtime {
+  return kind === 'AgentRuntime'
+    ? readAgentRuntime(object as AgentRuntime)
+    : readCodeInterpreter(object as CodeInterpreter);
 }
 
 /** Path of a runtime kind's collection below the group's path. */
@@ -70,12 +82,15 @@ const defaultLimits = { sessionTimeout: '15m', maxSessionDuration: '8h' } as con
 /** Reads an AgentRuntime. Its program speaks for itself, so tokens are off unless it says otherwise. */
 export function readAgentRuntime(object: AgentRuntime): Runtime {
   const { spec } = object;
-  const { labels, annotations } = spec.podTemplate;
+  const { labels } = spec.podTemplate;
   return {
     ...common(object, 'AgentRuntime', spec),
     endpoints: endpointsOf(spec.targetPort),
     authMode: spec.authMode ?? 'none',
-    podTemplate: { metadata: metadataOf(labels, annotations), spec: structuredClone(spec.podTemplate.spec) },
+    podTemplate: {
+      metadata: metadataOf(labels, spec.podTemplate.annotations),
+      spec: structuredClone(spec.podTemplate.spec),
+    },
   };
 }
 
@@ -102,6 +117,7 @@ export function readCodeInterpreter(object: CodeInterpreter): Runtime {
   };
   return {
     ...common(object, 'CodeInterpreter', spec),
+    ...(spec.warmPoolSize === undefined ? {} : { warmPoolSize: spec.warmPoolSize }),
     endpoints,
     authMode: spec.authMode ?? 'picod',
     podTemplate: { metadata: metadataOf(template.labels, template.annotations), spec: podSpec },
@@ -112,9 +128,11 @@ function common(
   object: KubeObject,
   kind: RuntimeKind,
   spec: { sessionTimeout?: string; maxSessionDuration?: string },
-): Pick<Runtime, 'kind' | 'name' | 'namespace' | 'uid' | 'generation' | 'limits'> {
+): Pick<Runtime, 'kind' | 'name' | 'namespace' | 'uid' | 'generation' | 'limits' | 'workspace'> {
   const { name = '', namespace = '', uid = '', generation = 1 } = object.metadata;
+  const workspace = object.metadata.annotations?.[annotations.workspace];
   return {
+    ...(workspace === undefined ? {} : { workspace }),
     kind,
     name,
     namespace,
@@ -138,7 +156,7 @@ function endpointsOf(ports: readonly TargetPort[] | undefined): Endpoint[] {
 
 function metadataOf(
   labels: Record<string, string> | undefined,
-  annotations: Record<string, string> | undefined,
+  ofPod: Record<string, string> | undefined,
 ): { labels: Record<string, string>; annotations: Record<string, string> } {
-  return { labels: { ...labels }, annotations: { ...annotations } };
+  return { labels: { ...labels }, annotations: { ...ofPod } };
 }

@@ -7,7 +7,10 @@ import type { KubeClient } from './transport.ts';
 
 const pageSize = 500;
 const firstBackoffMs = 200;
-const longestBackoffMs = 30_000;
+/** A watch that lived for so long was healthy. */
+const healthyMs = 30_000;
+/** Few processes watch, and until they do again, what was created meanwhile is unknown to them. */
+const longestBackoffMs = 5_000;
 /** Bookmarks come about once a minute; a watch silent for much longer than that is a dead connection. */
 const silenceLimitMs = 150_000;
 
@@ -80,7 +83,7 @@ export class Reflector<T extends KubeObject> {
         if (error instanceof WatchBroken) resourceVersion = error.resourceVersion;
         if (hasReason(error, 'Expired', 'Gone')) resourceVersion = undefined;
         // A watch that lived for a while was healthy: its end is no reason to wait longer than after the first failure.
-        if (Date.now() - startedAt > longestBackoffMs) backoffMs = firstBackoffMs;
+        if (Date.now() - startedAt > healthyMs) backoffMs = firstBackoffMs;
         this.#options.log.warn('watching failed, trying again', { path: this.#options.path, backoffMs, error });
         await this.#pause(backoffMs);
         backoffMs = Math.min(backoffMs * 2, longestBackoffMs);

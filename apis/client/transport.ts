@@ -7,6 +7,9 @@ import type { ClusterConfig } from './kubeconfig.ts';
 /** How long an answer's headers may take when the caller sets no limit of its own. */
 const defaultTimeoutMs = 30_000;
 
+/** Connections to kube-apiserver at once; a request that finds none free waits within its time. */
+const mostConnections = 128;
+
 export const patchTypes = {
   merge: 'application/merge-patch+json',
   json: 'application/json-patch+json',
@@ -132,8 +135,8 @@ export class KubeClient {
 
 function createAgent({ ca, cert, key }: ClusterConfig): Agent {
   return new Agent({
-    // Watches hold one connection each, so the number must not be capped.
-    connections: null,
+    // Our watches hold one each and are few. Without a cap, callers with wrong tokens could make us open thousands.
+    connections: mostConnections,
     // One connection a watch: a GOAWAY of a restarting kube-apiserver then ends one of them, not all at once.
     allowH2: false,
     keepAliveTimeout: 60_000,

@@ -45,6 +45,9 @@ export function invalidValue(field: string, value: unknown, problem: string): St
   return { reason: 'FieldValueInvalid', message: `Invalid value: ${clip(JSON.stringify(value))}: ${problem}`, field };
 }
 
+/** What is wrong with a change of a field that cannot change (FieldImmutableErrorMsg). */
+export const immutable = 'field is immutable';
+
 /** The cause of a missing value (field.Required). */
 export function requiredValue(field: string, problem?: string): StatusCause {
   return {

@@ -43,13 +43,18 @@ export function latestEnd({ createdAt, maxDurationMs }: Lifetime): number {
 }
 
 /**
+ * When a session is idle that was in use for the last time then: milliseconds since the epoch, whole seconds. The flush
+ * interval is added because activity may be that much younger than what has been written of it.
+ */
+export function idleAfter(lifetime: Lifetime, lastActivityAt: number): number {
+  return wholeSecond(lastActivityAt) + wholeSecond(lifetime.idleTimeoutMs + flushIntervalMs(lifetime));
+}
+
+/**
  * When a session ends that was in use for the last time then: the Sandbox's shutdownTime in milliseconds since the epoch,
- * whole seconds. The flush interval is added because activity may be that much younger than what has been written of it.
- * A session that is suspended when idle ends by its maxDuration alone.
+ * whole seconds. A session that is suspended when idle ends by its maxDuration alone.
  */
 export function endAfter(lifetime: Lifetime, lastActivityAt: number): number {
   const latest = latestEnd(lifetime);
-  if (lifetime.idleAction === 'Suspend') return latest;
-  const idle = wholeSecond(lastActivityAt) + wholeSecond(lifetime.idleTimeoutMs + flushIntervalMs(lifetime));
-  return Math.min(idle, latest);
+  return lifetime.idleAction === 'Suspend' ? latest : Math.min(idleAfter(lifetime, lastActivityAt), latest);
 }

@@ -1,12 +1,15 @@
+import { clip } from '../machinery/errors.ts';
 import type { ObjectMeta, StatusCause } from '../machinery/meta.ts';
 import {
   dnsLabelProblems,
   forbiddenValue,
+  immutable,
   invalidValue,
   labelValueProblems,
   qualifiedNameProblems,
   requiredValue,
 } from '../machinery/names.ts';
+import { finalizers as stored } from '../names.ts';
 import { toSandboxLabelKey } from './labels.ts';
 
 /** Sum of the bytes of all annotation keys and values (k8s.io/apimachinery, TotalAnnotationSizeLimitB). */
@@ -16,8 +19,32 @@ const generatedPrefixLength = 58;
 
 /** Every problem of a new Session's metadata (k8s.io/apimachinery/pkg/api/validation/objectmeta.go, and design §3). */
 export function metadataCauses(metadata: ObjectMeta): StatusCause[] {
+  return [...nameCauses(metadata), ...commonCauses(metadata)];
+}
+
+/**
+ * Every problem of the metadata that a stored Session is to have (ValidateObjectMetaUpdate there). Times, generation and
+ * what nobody may choose are not looked at: they stay as they are, whatever is sent.
+ */
+export function metadataUpdateCauses(metadata: ObjectMeta, current: ObjectMeta): StatusCause[] {
+  const causes: StatusCause[] = [];
+  const added = (metadata.finalizers ?? []).filter((finalizer) => !current.finalizers?.includes(finalizer));
+  if (current.deletionTimestamp !== undefined && added.length > 0) {
+    const found = `[]string{${added.map((finalizer) => JSON.stringify(clip(finalizer))).join(', ')}}`;
+    const problem = `no new finalizers can be added if the object is being deleted, found new finalizers ${found}`;
+    causes.push(forbiddenValue('metadata.finalizers', problem));
+  }
+  if (metadata.uid !== undefined && metadata.uid !== '' && metadata.uid !== current.uid) {
+    causes.push(invalidValue('metadata.uid', metadata.uid, immutable));
+  }
+  if (metadata.deletionTimestamp !== undefined && current.deletionTimestamp === undefined) {
+    causes.push(invalidValue('metadata.deletionTimestamp', metadata.deletionTimestamp, immutable));
+  }
+  return [...causes, ...commonCauses(metadata)];
+}
+
+function commonCauses(metadata: ObjectMeta): StatusCause[] {
   return [
-    ...nameCauses(metadata),
     ...labelCauses(metadata.labels),
     ...annotationCauses(metadata.annotations),
     ...ownerCauses(metadata),
@@ -93,10 +120,17 @@ function ownerCauses({ ownerReferences }: ObjectMeta): StatusCause[] {
   return causes;
 }
 
-/** Only an update can take a finalizer away, so as long as there are none, one would hold its namespace for ever. */
-function finalizerCauses(finalizers: readonly string[] | undefined): StatusCause[] {
-  if (finalizers === undefined || finalizers.length === 0) return [];
-  return [
-    forbiddenValue('metadata.finalizers', 'a session cannot have finalizers yet, because nothing could remove them'),
-  ];
+function finalizerCauses(finalizers: readonly string[] = []): StatusCause[] {
+  const field = 'metadata.finalizers';
+  const causes = finalizers.flatMap((finalizer) =>
+    qualifiedNameProblems(finalizer).map((problem) => invalidValue(field, finalizer, problem)),
+  );
+  if (finalizers.includes('orphan') && finalizers.includes('foregroundDeletion')) {
+    causes.push(invalidValue(field, finalizers, 'finalizer orphan and foregroundDeletion cannot be both set'));
+  }
+  for (const finalizer of finalizers) {
+    if (finalizer !== stored.foregroundDeletion && finalizer !== stored.orphan) continue;
+    causes.push(forbiddenValue(field, `"${finalizer}" is how another finalizer is stored; leave out "sojourn.dev/"`));
+  }
+  return causes;
 }

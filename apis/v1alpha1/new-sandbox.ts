@@ -6,9 +6,15 @@ import type { TrustAnchors } from '../wire/trust-anchor.ts';
 import { endAfter, lifetimeOf } from './deadline.ts';
 import { serializeDocument } from './document.ts';
 import { toSandboxLabels } from './labels.ts';
-import { sandboxPodTemplate } from './pod-template.ts';
+import { sandboxBlueprint } from './pool-template.ts';
 import type { Sandbox } from './sandbox.ts';
 import type { CompleteSessionSpec, SessionDocument, SessionUser, StartKind } from './types.ts';
+
+/** Labels and annotations of a Sandbox by which a retry finds it. */
+export interface RetryMarks {
+  labels: Record<string, string>;
+  annotations: Record<string, string>;
+}
 
 /** A validated Session that is about to be created. */
 export interface NewSession {
@@ -16,6 +22,8 @@ export interface NewSession {
   spec: CompleteSessionSpec;
   runtime: Runtime;
   user: SessionUser;
+  /** By which a retry of the same request finds the session. */
+  retry?: RetryMarks;
   /** Milliseconds since the epoch. */
   now: number;
 }
@@ -50,7 +58,7 @@ export function firstDeadline({ creationTimestamp, spec }: SessionDocument): str
 
 /** The Sandbox that a cold start creates: the session, its mirrored labels and its deadline in one write. */
 export function newSandbox(session: NewSession, anchors: TrustAnchors): Sandbox {
-  const { metadata, spec, runtime } = session;
+  const { metadata, spec, runtime, retry } = session;
   const document = newDocument(session, 'Cold');
   return {
     apiVersion: sandboxApi.groupVersion,
@@ -59,13 +67,13 @@ export function newSandbox(session: NewSession, anchors: TrustAnchors): Sandbox 
       ...(metadata.name === undefined || metadata.name === '' ? {} : { name: metadata.name }),
       ...(metadata.generateName === undefined ? {} : { generateName: metadata.generateName }),
       ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }),
-      labels: { [labels.session]: 'true', ...toSandboxLabels(metadata.labels) },
-      annotations: { [annotations.session]: serializeDocument(document) },
+      labels: { [labels.session]: 'true', ...retry?.labels, ...toSandboxLabels(metadata.labels) },
+      annotations: { [annotations.session]: serializeDocument(document), ...retry?.annotations },
       ...(metadata.ownerReferences === undefined ? {} : { ownerReferences: metadata.ownerReferences }),
       ...(metadata.finalizers === undefined ? {} : { finalizers: metadata.finalizers.map(toSandboxFinalizer) }),
     },
     spec: {
-      podTemplate: sandboxPodTemplate(runtime, anchors),
+      ...sandboxBlueprint(runtime, anchors),
       shutdownTime: firstDeadline(document),
       shutdownPolicy: 'Delete',
       operatingMode: spec.suspended ? 'Suspended' : 'Running',

@@ -5,6 +5,7 @@ import { picodKeyEnv } from '../wire/picod.ts';
 import type { TrustAnchors } from '../wire/trust-anchor.ts';
 import type { Container, EnvVar, PodTemplate } from './sandbox.ts';
 import type { AuthMode, Endpoint } from './types.ts';
+import { workspaceVolume } from './workspace.ts';
 
 /** The autoscaler must not evict a live session; agent-sandbox would otherwise stamp its pool members "true". */
 const safeToEvict = 'cluster-autoscaler.kubernetes.io/safe-to-evict';
@@ -26,7 +27,8 @@ export function sandboxPodTemplate(runtime: Runtime, anchors: TrustAnchors): Pod
       // Untrusted code must not find a credential of the namespace unless the author asked for it.
       automountServiceAccountToken: false,
       ...spec,
-      containers: first === undefined ? [] : [sessionContainer(first, runtime, anchors), ...others],
+      containers:
+        first === undefined ? [] : [withWorkspace(sessionContainer(first, runtime, anchors), runtime), ...others],
     },
   };
 }
@@ -37,6 +39,15 @@ function sessionContainer(container: Container, runtime: Runtime, anchors: Trust
   const withEnv = withEnvironment(container, tokenEnvironment(runtime.authMode, anchors, endpoint?.port ?? daemonPort));
   if (endpoint === undefined || withEnv.readinessProbe !== undefined) return withEnv;
   return { ...withEnv, readinessProbe: readinessProbe(runtime, endpoint) };
+}
+
+/** The workspace volume, mounted; an author's mount of that name or place would hide it. */
+function withWorkspace(container: Container, { workspace, authMode }: Runtime): Container {
+  if (workspace === undefined) return container;
+  const { name, mountPath } = workspaceVolume;
+  const others = (container.volumeMounts ?? []).filter((mount) => mount.name !== name && mount.mountPath !== mountPath);
+  const mounted = { ...container, volumeMounts: [...others, { name, mountPath }] };
+  return authMode === 'sojourn' ? withEnvironment(mounted, [{ name: daemonEnv.workspace, value: mountPath }]) : mounted;
 }
 
 /** An author's variable of the same name would decide whom the program trusts. */

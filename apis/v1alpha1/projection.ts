@@ -1,7 +1,8 @@
-import type { Condition, ObjectMeta, OwnerReference } from '../machinery/meta.ts';
+import { type Condition, findCondition, type ObjectMeta, type OwnerReference } from '../machinery/meta.ts';
 import { parseTime } from '../machinery/time.ts';
 import { annotations, finalizers, groupVersion, kind } from '../names.ts';
 import { readDocument } from './document.ts';
+import { readFailure } from './failure.ts';
 import { fromSandboxLabels } from './labels.ts';
 import { phaseOf } from './phase.ts';
 import type { Sandbox } from './sandbox.ts';
@@ -10,6 +11,8 @@ import { sessionUid } from './uid.ts';
 
 /** Conditions of the Sandbox that a Session shows. */
 const shownConditions = ['Ready', 'Suspended', 'PodScheduled'] as const;
+/** Reasons of a Ready condition for which there is no Pod to blame. */
+const withoutPod: ReadonlySet<string> = new Set(['SandboxExpired', 'SandboxSuspended']);
 /** Owners in this group are pools and claims of agent-sandbox: the Sandbox's business, not the Session's. */
 const poolGroup = 'extensions.agents.x-k8s.io/';
 
@@ -83,7 +86,7 @@ function projectMetadata(sandbox: Sandbox, document: SessionDocument | undefined
 function projectFinalizers(stored: readonly string[] | undefined): string[] | undefined {
   const shown: string[] = [];
   for (const finalizer of stored ?? []) {
-    if (finalizer === 'foregroundDeletion' || finalizer === 'orphan') continue;
+    if (isSandboxFinalizer(finalizer)) continue;
     if (finalizer === finalizers.foregroundDeletion) shown.push('foregroundDeletion');
     else if (finalizer === finalizers.orphan) shown.push('orphan');
     else shown.push(finalizer);
@@ -91,8 +94,18 @@ function projectFinalizers(stored: readonly string[] | undefined): string[] | un
   return shown.length === 0 ? undefined : shown;
 }
 
+/** Whether a stored finalizer is the Sandbox's own, and none of its Session's. */
+export function isSandboxFinalizer(finalizer: string): boolean {
+  return finalizer === 'foregroundDeletion' || finalizer === 'orphan';
+}
+
+/** Whether a stored owner is the Sandbox's own, and none of its Session's. */
+export function isSandboxOwner(owner: OwnerReference): boolean {
+  return String(owner.apiVersion).startsWith(poolGroup);
+}
+
 function projectOwners(owners: readonly OwnerReference[] | undefined): OwnerReference[] | undefined {
-  const shown = (owners ?? []).filter((owner) => !String(owner.apiVersion).startsWith(poolGroup));
+  const shown = (owners ?? []).filter((owner) => !isSandboxOwner(owner));
   return shown.length === 0 ? undefined : shown;
 }
 
@@ -122,26 +135,20 @@ function conditionsOf(sandbox: Sandbox): Condition[] {
 
 /** Puts the Pod's own reason in place of the Sandbox's general one while the session is not ready. */
 function withFailure(conditions: Condition[], sandbox: Sandbox): Condition[] {
-  const failure = readFailure(sandbox);
-  if (failure === undefined) return conditions;
+  const why = readFailure(sandbox) ?? unscheduled(conditions);
+  if (why === undefined) return conditions;
+  const { reason, message } = why;
   return conditions.map((condition) =>
-    condition.type === 'Ready' && condition.status !== 'True' ? { ...condition, ...failure } : condition,
+    condition.type === 'Ready' && condition.status !== 'True' && !withoutPod.has(condition.reason)
+      ? { ...condition, reason, message }
+      : condition,
   );
 }
 
-/** The failure annotation, as far as it can be read. */
-export function readFailure(sandbox: Sandbox): { reason: string; message: string } | undefined {
-  const text = sandbox.metadata.annotations?.[annotations.failure];
-  if (text === undefined) return undefined;
-  try {
-    const value = JSON.parse(text) as { reason?: unknown; message?: unknown } | null;
-    if (typeof value?.reason === 'string' && typeof value.message === 'string') {
-      return { reason: value.reason, message: value.message };
-    }
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-  }
-  return { reason: 'Unknown', message: 'the recorded reason cannot be read' };
+/** Why no node takes the Pod: the Sandbox has the scheduler's own words. */
+function unscheduled(conditions: readonly Condition[]): Condition | undefined {
+  const scheduled = findCondition(conditions, 'PodScheduled');
+  return scheduled?.status === 'False' ? scheduled : undefined;
 }
 
 function dataInvalid(sandbox: Sandbox, problem: string): Condition {

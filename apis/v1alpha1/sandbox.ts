@@ -14,7 +14,12 @@ export interface SandboxSpec {
   shutdownTime?: string;
   shutdownPolicy?: 'Delete' | 'Retain';
   operatingMode?: 'Running' | 'Suspended';
-  volumeClaimTemplates?: unknown[];
+  volumeClaimTemplates?: VolumeClaimTemplate[];
+}
+
+export interface VolumeClaimTemplate {
+  metadata: { name: string };
+  spec: { accessModes: string[]; resources: { requests: { storage: string } } };
 }
 
 export interface SandboxStatus {
@@ -42,6 +47,7 @@ export interface Container {
   args?: string[];
   env?: EnvVar[];
   ports?: { containerPort: number; name?: string; protocol?: string }[];
+  volumeMounts?: { name: string; mountPath: string }[];
   readinessProbe?: unknown;
   [field: string]: unknown;
 }

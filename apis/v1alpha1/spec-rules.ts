@@ -1,9 +1,11 @@
 import type { Runtime } from '../agentcube/runtime.ts';
 import { clip } from '../machinery/errors.ts';
 import type { StatusCause } from '../machinery/meta.ts';
-import { forbiddenValue, invalidValue } from '../machinery/names.ts';
+import { forbiddenValue, immutable, invalidValue } from '../machinery/names.ts';
+import { annotations } from '../names.ts';
 import { parseDuration } from './duration.ts';
 import type { CompleteSessionSpec, SessionSpec } from './types.ts';
+import { isVolumeSize } from './workspace.ts';
 
 /** Shortest idle timeout in milliseconds: below it, activity would be written as often as once a second. */
 const shortestIdleTimeoutMs = 5_000;
@@ -12,7 +14,15 @@ const shortestIdleTimeoutMs = 5_000;
 const longestLimitMs = 100 * 365 * 24 * 3_600_000;
 
 /** Why no session can be made of a runtime, whatever its spec says. */
-export function runtimeCauses({ kind, name, limits }: Runtime): StatusCause[] {
+export function runtimeCauses(runtime: Runtime): StatusCause[] {
+  const { kind, name } = runtime;
+  return runtimeProblems(runtime).map((problem) =>
+    forbiddenValue('spec.runtimeRef', `${kind} "${name}" cannot be used: ${problem}`),
+  );
+}
+
+/** What is wrong with a runtime, each in words that name its field. */
+export function runtimeProblems({ limits, workspace }: Runtime): string[] {
   const problems: string[] = [];
   for (const [field, text] of Object.entries({
     sessionTimeout: limits.idleTimeout,
@@ -23,7 +33,10 @@ export function runtimeCauses({ kind, name, limits }: Runtime): StatusCause[] {
       problems.push(`${field} ${JSON.stringify(clip(text))} is not a duration of at least 5s`);
     }
   }
-  return problems.map((problem) => forbiddenValue('spec.runtimeRef', `${kind} "${name}" cannot be used: ${problem}`));
+  if (workspace !== undefined && !isVolumeSize(workspace)) {
+    problems.push(`annotation ${annotations.workspace} ${JSON.stringify(clip(workspace))} is not a size such as 1Gi`);
+  }
+  return problems;
 }
 
 function durationOf(text: string): number | undefined {
@@ -68,4 +81,15 @@ export function specCauses(spec: CompleteSessionSpec, limits: Runtime['limits'])
     causes.push(invalidValue('spec.idleTimeout', spec.idleTimeout, 'must be at least 5s'));
   }
   return causes;
+}
+
+/** Every problem of a complete spec in place of the stored one, against the limits copied at creation. */
+export function specUpdateCauses(
+  spec: CompleteSessionSpec,
+  stored: CompleteSessionSpec,
+  limits: Runtime['limits'],
+): StatusCause[] {
+  const { kind, name } = spec.runtimeRef;
+  const moved = kind !== stored.runtimeRef.kind || name !== stored.runtimeRef.name;
+  return [...(moved ? [invalidValue('spec.runtimeRef', spec.runtimeRef, immutable)] : []), ...specCauses(spec, limits)];
 }

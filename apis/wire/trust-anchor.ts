@@ -8,6 +8,12 @@ export interface TrustAnchors {
   picodKey: string;
 }
 
+/** Trust anchors with the times from which on they are used, in milliseconds since the epoch: the later, the newer. */
+export interface DatedTrustAnchors extends TrustAnchors {
+  rootKeySince: number;
+  picodKeySince: number;
+}
+
 /** A short name of a key that a sandbox was told to trust: 128 bits of SHA-256 over what its environment says. */
 export function fingerprintOf(anchor: string): string {
   return createHash('sha256').update(anchor).digest().toString('base64url', 0, 16);

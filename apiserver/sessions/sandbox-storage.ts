@@ -1,21 +1,19 @@
 import type { KubeClient } from '../../apis/client/transport.ts';
 import { ApiError, hasReason } from '../../apis/machinery/errors.ts';
-import type { KubeList, ObjectMeta, Status } from '../../apis/machinery/meta.ts';
-import { accounts, group, labels, resource, sandboxApi } from '../../apis/names.ts';
-import { documentLimitBytes } from '../../apis/v1alpha1/document.ts';
-import { metadataCauses } from '../../apis/v1alpha1/metadata-rules.ts';
-import { newSandbox } from '../../apis/v1alpha1/new-sandbox.ts';
+import type { KubeList, Status } from '../../apis/machinery/meta.ts';
+import { group, labels, resource, sandboxApi } from '../../apis/names.ts';
 import { projectSession } from '../../apis/v1alpha1/projection.ts';
 import type { Sandbox } from '../../apis/v1alpha1/sandbox.ts';
-import { completeSpec, runtimeCauses, specCauses } from '../../apis/v1alpha1/spec-rules.ts';
-import type { Session, SessionUser } from '../../apis/v1alpha1/types.ts';
+import type { Session } from '../../apis/v1alpha1/types.ts';
 import { sessionUid } from '../../apis/v1alpha1/uid.ts';
-import type { TrustAnchors } from '../../apis/wire/trust-anchor.ts';
 import type { SessionCache } from '../watch/session-cache.ts';
-import { type DecodedSession, invalidSession } from './decode.ts';
+import type { SessionChange } from './change.ts';
+import { conflict } from './conflict.ts';
+import type { CreatedSession, CreateOptions, SessionCreation } from './creation.ts';
+import type { DecodedSession } from './decode.ts';
 import type { DeleteOptions } from './delete-options.ts';
-import { resolveRuntime } from './runtimes.ts';
 import type { Deletion, DryRun, ListOptions, SessionPage, SessionStorage } from './storage.ts';
+import { type ChangedSession, SessionUpdates } from './updates.ts';
 import { translateUpstreamError } from './upstream-errors.ts';
 
 /** How often a delete is tried again when its Sandbox changed in between. */
@@ -24,17 +22,21 @@ const deleteAttempts = 5;
 export interface SandboxStorageOptions {
   client: KubeClient;
   cache: SessionCache;
-  /** The keys that new sandboxes trust. */
-  trustAnchors: () => TrustAnchors;
+  creation: SessionCreation;
   now: () => number;
 }
 
 /** Sessions as annotations on Sandboxes: one Session is one Sandbox of the same namespace and name. */
 export class SandboxStorage implements SessionStorage {
   readonly #options: SandboxStorageOptions;
+  readonly #updates: SessionUpdates;
+  readonly #creation: SessionCreation;
 
   constructor(options: SandboxStorageOptions) {
     this.#options = options;
+    const { client, now, creation } = options;
+    this.#creation = creation;
+    this.#updates = new SessionUpdates({ client, now, read: (namespace, name) => this.#read(namespace, name) });
   }
 
   async get(namespace: string, name: string, resourceVersion: string | undefined): Promise<Session> {
@@ -58,37 +60,17 @@ export class SandboxStorage implements SessionStorage {
     return { metadata, items: list.items.map(projectSession).filter(selection.matches) };
   }
 
-  async create(
+  async create(namespace: string, decoded: DecodedSession, options: CreateOptions): Promise<CreatedSession> {
+    return await this.#creation.create(namespace, decoded, options);
+  }
+
+  async update(
     namespace: string,
-    decoded: DecodedSession,
-    { user, dryRun }: { user: SessionUser; dryRun: DryRun },
-  ): Promise<Session> {
-    const metadata = { ...decoded.metadata, namespace };
-    refuseOversize(decoded);
-    const causes = metadataCauses(metadata);
-    if (causes.length > 0) throw invalidSession(nameOf(metadata), causes);
-    const runtime = await resolveRuntime(this.#options.client, namespace, decoded.spec.runtimeRef);
-    const unusable = runtimeCauses(runtime);
-    if (unusable.length > 0) throw invalidSession(nameOf(metadata), unusable);
-    const spec = completeSpec(decoded.spec, runtime.limits);
-    const problems = specCauses(spec, runtime.limits);
-    if (problems.length > 0) throw invalidSession(nameOf(metadata), problems);
-    const { now, trustAnchors } = this.#options;
-    const sandbox = newSandbox({ metadata, spec, runtime, user, now: now() }, trustAnchors());
-    try {
-      const created = await this.#options.client.request<Sandbox>({
-        method: 'POST',
-        path: collectionPath(namespace),
-        // The Sandbox is ours to write; whose fields are whose is a matter of the Session.
-        query: { dryRun, fieldManager: accounts.apiserver },
-        body: sandbox,
-      });
-      return projectSession(created);
-    } catch (error) {
-      throw hasReason(error, 'AlreadyExists')
-        ? await this.#nameTaken(namespace, metadata.name, error)
-        : translateUpstreamError(error);
-    }
+    name: string,
+    change: SessionChange,
+    options: { dryRun: DryRun },
+  ): Promise<ChangedSession> {
+    return await this.#updates.update(namespace, name, change, options);
   }
 
   async delete(namespace: string, name: string, { preconditions, dryRun }: DeleteOptions): Promise<Deletion> {
@@ -146,17 +128,6 @@ export class SandboxStorage implements SessionStorage {
       throw translateUpstreamError(error);
     }
   }
-
-  async #nameTaken(namespace: string, name: string | undefined, error: ApiError): Promise<unknown> {
-    if (name === undefined) return translateUpstreamError(error);
-    const existing = await this.#options.client
-      .request<Sandbox>({ path: objectPath(namespace, name) })
-      .catch(() => undefined);
-    if (existing === undefined || existing.metadata.labels?.[labels.session] === 'true')
-      return translateUpstreamError(error);
-    const message = `${resource}.${group} "${name}" cannot be created: a Sandbox of that name exists that is no session; choose another name`;
-    return new ApiError('AlreadyExists', message, { details: { name, group, kind: resource }, cause: error });
-  }
 }
 
 function collectionPath(namespace: string): string {
@@ -177,44 +148,18 @@ function notFound(name: string): ApiError {
   });
 }
 
-function nameOf({ name, generateName }: ObjectMeta): string {
-  return name ?? generateName ?? '';
-}
-
-/**
- * Everything a user chooses counts, and is counted before anything else is looked at: it is copied to every watcher.
- * @throws ApiError Invalid.
- */
-function refuseOversize({ metadata, spec }: DecodedSession): void {
-  const {
-    name,
-    generateName,
-    labels: userLabels,
-    annotations: userAnnotations,
-    ownerReferences,
-    finalizers,
-  } = metadata;
-  const chosen = { name, generateName, userLabels, userAnnotations, ownerReferences, finalizers, spec };
-  const size = Buffer.byteLength(JSON.stringify(chosen));
-  if (size <= documentLimitBytes) return;
-  const message = `Too long: a session may hold ${documentLimitBytes} bytes in all, this one has ${size}; keep payloads elsewhere`;
-  throw invalidSession(nameOf(metadata), [{ reason: 'FieldValueTooLong', message, field: 'metadata' }]);
-}
-
 function checkPreconditions(sandbox: Sandbox, { uid, resourceVersion }: DeleteOptions['preconditions']): void {
   const { name = '' } = sandbox.metadata;
-  const conflict = (problem: string) =>
-    new ApiError('Conflict', `Operation cannot be fulfilled on ${resource}.${group} "${name}": ${problem}`, {
-      details: { name, group, kind: resource },
-    });
   const actualUid = sessionUid(sandbox.metadata.uid ?? '');
   if (uid !== undefined && uid !== actualUid) {
     throw conflict(
+      name,
       `the UID in the precondition (${uid}) does not match the UID in record (${actualUid}). The object might have been deleted and then recreated`,
     );
   }
   if (resourceVersion !== undefined && resourceVersion !== sandbox.metadata.resourceVersion) {
     throw conflict(
+      name,
       `the ResourceVersion in the precondition (${resourceVersion}) does not match the ResourceVersion in record (${sandbox.metadata.resourceVersion}). The object might have been modified`,
     );
   }

@@ -1,8 +1,11 @@
 import type { ListMeta } from '../../apis/machinery/meta.ts';
-import type { Session, SessionUser } from '../../apis/v1alpha1/types.ts';
+import type { Session } from '../../apis/v1alpha1/types.ts';
+import type { SessionChange } from './change.ts';
+import type { CreatedSession, CreateOptions } from './creation.ts';
 import type { DecodedSession } from './decode.ts';
 import type { DeleteOptions } from './delete-options.ts';
 import type { Selection } from './selection.ts';
+import type { ChangedSession } from './updates.ts';
 
 /** Whether a write is only tried (`dryRun=All`): every check, no effect. */
 export type DryRun = 'All' | undefined;
@@ -29,6 +32,7 @@ export interface SessionStorage {
   /** @param resourceVersion "0" takes any version there is; everything else is as fresh as kube-apiserver. */
   get(namespace: string, name: string, resourceVersion: string | undefined): Promise<Session>;
   list(options: ListOptions): Promise<SessionPage>;
-  create(namespace: string, session: DecodedSession, options: { user: SessionUser; dryRun: DryRun }): Promise<Session>;
+  create(namespace: string, session: DecodedSession, options: CreateOptions): Promise<CreatedSession>;
+  update(namespace: string, name: string, change: SessionChange, options: { dryRun: DryRun }): Promise<ChangedSession>;
   delete(namespace: string, name: string, options: DeleteOptions): Promise<Deletion>;
 }

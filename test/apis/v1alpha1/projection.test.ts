@@ -4,6 +4,7 @@ import { promisify } from 'node:util';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { annotations } from '../../../apis/names.ts';
+import { type Failure, serializeFailure } from '../../../apis/v1alpha1/failure.ts';
 import { newSandbox } from '../../../apis/v1alpha1/new-sandbox.ts';
 import { projectSession } from '../../../apis/v1alpha1/projection.ts';
 import type { Sandbox } from '../../../apis/v1alpha1/sandbox.ts';
@@ -160,6 +161,26 @@ describe('projection of a Sandbox to a Session', () => {
     ['Suspended', 'when it has no Pod', suspended({ mark: 'set', done: 'yes' })],
     ['Resuming', 'when nothing holds it any more', suspended({ mark: 'none', done: 'yes' })],
     [
+      'Suspended',
+      'though its deadline was written since',
+      (sandbox) => {
+        suspended({ mark: 'set', done: 'yes' })(sandbox);
+        sandbox.metadata.generation = 7;
+      },
+    ],
+    [
+      'Suspending',
+      'when it was resumed and suspended again before anybody looked',
+      (sandbox) => {
+        suspended({ mark: 'set', done: 'yes' })(sandbox);
+        sandbox.metadata.generation = 7;
+        sandbox.metadata.annotations = {
+          ...sandbox.metadata.annotations,
+          [annotations.resumed]: '2026-11-21T06:31:00Z',
+        };
+      },
+    ],
+    [
       'Resuming',
       'until the Pod after a resume is ready',
       (sandbox) => {
@@ -172,12 +193,13 @@ describe('projection of a Sandbox to a Session', () => {
     ],
     [
       'Failed',
-      'when a failure of its Pod was recorded',
-      (sandbox) => {
-        ready('False', 'DependenciesNotReady')(sandbox);
-        const failure = JSON.stringify({ reason: 'OOMKilled', message: 'exit code 137' });
-        sandbox.metadata.annotations = { ...sandbox.metadata.annotations, [annotations.failure]: failure };
-      },
+      'when its Pod will never run, as somebody recorded',
+      recorded({ reason: 'Evicted', message: 'The node was low on resource', final: true, podUid: '1' }),
+    ],
+    [
+      'Pending',
+      'when its Pod does not run, but Kubernetes goes on trying',
+      recorded({ reason: 'ImagePullBackOff', message: 'not found', final: false, podUid: '1' }),
     ],
   ];
   for (const [phase, when, change] of cases) {
@@ -185,6 +207,37 @@ describe('projection of a Sandbox to a Session', () => {
       expect(projectSession(storedSandbox(change)).status?.phase).to.equal(phase);
     });
   }
+
+  const readyOf = (change: (sandbox: Sandbox) => void) =>
+    projectSession(storedSandbox(change)).status?.conditions?.find(({ type }) => type === 'Ready');
+
+  it('says in condition Ready why its Pod does not run, in the words of whoever knows', () => {
+    const failure = { reason: 'OOMKilled', message: 'too much', final: false, podUid: '1' };
+    expect(readyOf(recorded(failure))).to.include({ status: 'False', reason: 'OOMKilled', message: 'too much' });
+    const unscheduled = readyOf((sandbox) => {
+      const scheduled = { ...condition('PodScheduled', 'False', 'Unschedulable'), message: '0/3 nodes are available' };
+      sandbox.status = { conditions: [condition('Ready', 'False', 'DependenciesNotReady'), scheduled] };
+    });
+    expect(unscheduled).to.include({ reason: 'Unschedulable', message: '0/3 nodes are available' });
+  });
+
+  it('forgets the failure of its Pod once it is ready', () => {
+    const session = readyOf((sandbox) => {
+      recorded({ reason: 'OOMKilled', message: 'too much', final: false, podUid: '1' })(sandbox);
+      ready('True', 'DependenciesReady')(sandbox);
+    });
+    expect(session).to.include({ status: 'True', reason: 'DependenciesReady' });
+  });
+
+  it('takes a failure that cannot be read for none that is final', () => {
+    for (const text of ['', 'null', '[]', '{"reason":1}', '{"final":true}', 'x'.repeat(1000)]) {
+      const sandbox = storedSandbox((stored) => {
+        ready('False', 'DependenciesNotReady')(stored);
+        stored.metadata.annotations = { ...stored.metadata.annotations, [annotations.failure]: text };
+      });
+      expect(projectSession(sandbox).status?.phase, text).to.equal('Pending');
+    }
+  });
 
   it('raises the generation by one while it is being deleted, as kube-apiserver does', () => {
     const terminating = storedSandbox(({ metadata: stored }) => {
@@ -199,6 +252,16 @@ describe('projection of a Sandbox to a Session', () => {
 function ready(status: 'True' | 'False', reason: string): (sandbox: Sandbox) => void {
   return (sandbox) => {
     sandbox.status = { conditions: [condition('Ready', status, reason)] };
+  };
+}
+
+function recorded(failure: Failure): (sandbox: Sandbox) => void {
+  return (sandbox) => {
+    ready('False', 'DependenciesNotReady')(sandbox);
+    sandbox.metadata.annotations = {
+      ...sandbox.metadata.annotations,
+      [annotations.failure]: serializeFailure(failure),
+    };
   };
 }
 

@@ -56,10 +56,14 @@ describe('session rules', () => {
     expect(field({ generateName: '-py' })).to.deep.equal(['metadata.generateName']);
   });
 
-  it('refuses owners that belong to agent-sandbox and finalizers without a domain', () => {
+  it('refuses owners that belong to agent-sandbox and finalizers that cannot be', () => {
     const owner = { apiVersion: 'extensions.agents.x-k8s.io/v1beta1', kind: 'SandboxClaim', name: 'c', uid: 'u' };
     expect(metadataCauses({ name: 'a', ownerReferences: [owner] })[0]?.reason).to.equal('FieldValueForbidden');
-    expect(metadataCauses({ name: 'a', finalizers: ['mine'] })[0]?.field).to.equal('metadata.finalizers');
+    const refused = (...finalizers: string[]) => metadataCauses({ name: 'a', finalizers }).map(({ field }) => field);
+    for (const finalizers of [['a b'], ['sojourn.dev/orphan'], ['orphan', 'foregroundDeletion']]) {
+      expect(refused(...finalizers), finalizers.join()).to.deep.equal(['metadata.finalizers']);
+    }
+    expect(refused('example.com/mine', 'orphan')).to.deep.equal([]);
   });
 
   it('mirrors label keys and back', () => {

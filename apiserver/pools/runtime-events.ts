@@ -1,0 +1,53 @@
+import { hostname } from 'node:os';
+import type { Runtime } from '../../apis/agentcube/runtime.ts';
+import type { KubeClient } from '../../apis/client/transport.ts';
+import { hasReason } from '../../apis/machinery/errors.ts';
+import { formatTime } from '../../apis/machinery/time.ts';
+import { accounts, runtimeApi } from '../../apis/names.ts';
+import type { Log } from '../../apis/runtime/log.ts';
+
+export interface RuntimeEvent {
+  type: 'Normal' | 'Warning';
+  reason: 'PoolCreated' | 'PoolReplaced' | 'PoolResized' | 'PoolDeleted' | 'InvalidRuntime';
+  message: string;
+}
+
+/** Writes Events on runtimes. An Event is news, not state: one that cannot be written is only logged. */
+export class RuntimeEvents {
+  readonly #client: KubeClient;
+  readonly #log: Log;
+
+  constructor(client: KubeClient, log: Log) {
+    this.#client = client;
+    this.#log = log;
+  }
+
+  async write(runtime: Runtime, { type, reason, message }: RuntimeEvent): Promise<void> {
+    const { kind, namespace, name, uid } = runtime;
+    const time = formatTime(Date.now());
+    try {
+      await this.#client.request({
+        method: 'POST',
+        path: `/api/v1/namespaces/${encodeURIComponent(namespace)}/events`,
+        body: {
+          apiVersion: 'v1',
+          kind: 'Event',
+          metadata: { generateName: `${name}.`.slice(0, 58), namespace },
+          involvedObject: { apiVersion: runtimeApi.groupVersion, kind, namespace, name, uid },
+          type,
+          reason,
+          message,
+          source: { component: accounts.apiserver, host: hostname() },
+          reportingComponent: accounts.apiserver,
+          reportingInstance: hostname(),
+          firstTimestamp: time,
+          lastTimestamp: time,
+          count: 1,
+        },
+      });
+    } catch (error) {
+      // A namespace that is on its way out takes no Events.
+      if (!hasReason(error, 'Forbidden', 'NotFound')) this.#log.warn('an Event was not written', { reason, error });
+    }
+  }
+}

@@ -1,0 +1,88 @@
+import { expect } from 'chai';
+import type { Session, SessionList } from '../../../apis/v1alpha1/types.ts';
+import { useCluster } from '../../support/cluster.ts';
+import { until } from '../../support/until.ts';
+import { Pools, readSession, sessionBody } from './support/pools.ts';
+import { type DirectApiserver, useTwoApiservers } from './support/replicas.ts';
+
+const members = 10;
+const creators = 50;
+
+describe('two API servers', () => {
+  const env = useCluster();
+  const space = env.namespace('replicas');
+  const servers = useTwoApiservers(env);
+  const pools = new Pools(
+    () => env.client,
+    () => space.name,
+  );
+
+  const create = async ({ client, headers }: DirectApiserver, query: Record<string, string> = {}): Promise<Session> =>
+    readSession(
+      await client.requestRaw({
+        method: 'POST',
+        path: pools.sessionsPath,
+        query,
+        headers,
+        body: sessionBody('many', { generateName: 'many-' }),
+      }),
+    );
+
+  it(`give ${members} members to ${creators} creators at once, none twice, and start the others cold`, async function () {
+    this.timeout(120_000);
+    await pools.createRuntime({ name: 'many', size: members });
+    const pool = await pools.full('many', members);
+    const old = new Set((await pools.readyMembers(pool)).map(({ metadata }) => metadata.uid));
+    for (const server of servers.both) {
+      const names = new Set<string | undefined>();
+      await until('an API server to know all members', async () => {
+        names.add((await create(server, { dryRun: 'All' })).metadata.name);
+        return names.size === members;
+      });
+    }
+    const sessions = await Promise.all(
+      Array.from({ length: creators }, async (_, index) => await create(servers.both[index % 2] as DirectApiserver)),
+    );
+    const names = sessions.map(({ metadata }) => metadata.name ?? '');
+    expect(new Set(names).size, 'different sessions').to.equal(creators);
+    const warm = sessions.filter(({ status }) => status?.start === 'Warm');
+    const taken = (await pools.sandboxes()).filter(({ metadata }) => old.has(metadata.uid));
+    expect(taken.map(({ metadata }) => metadata.name).sort(), 'no member lost').to.include.members(
+      warm.map(({ metadata }) => metadata.name),
+    );
+    // What the pool made meanwhile may have been taken too.
+    expect(warm.length).to.be.greaterThanOrEqual(members);
+    expect(taken.every(({ metadata }) => metadata.labels?.['sojourn.dev/session'] === 'true')).to.equal(true);
+    await pools.full('many', members);
+    const list = await env.client.request<SessionList>({ path: pools.sessionsPath });
+    expect(list.items.map(({ metadata }) => metadata.name)).to.include.members(names);
+    const stored = new Map(list.items.map((session) => [session.metadata.name, session.metadata.uid]));
+    for (const { metadata } of sessions) expect(stored.get(metadata.name), metadata.name).to.equal(metadata.uid);
+  });
+
+  it('keep one pool of each runtime between them', async function () {
+    this.timeout(60_000);
+    for (let turn = 0; turn < 3; turn += 1) {
+      await pools.patchRuntime('many', { spec: { warmPoolSize: 2, template: { args: [`turn ${turn}`] } } });
+      await until('one pool of this turn', async () => {
+        const [pool, ...others] = await pools.pools('many');
+        if (pool === undefined || others.length > 0) return undefined;
+        const template = await pools.template(pool.metadata.name ?? '').catch(() => undefined);
+        return template?.spec.podTemplate?.spec.containers?.[0]?.args?.[0] === `turn ${turn}`;
+      });
+    }
+    const events = await env.kubectl([
+      'get',
+      'events',
+      '-n',
+      space.name,
+      '-o',
+      'jsonpath={range .items[*]}{.reason} {end}',
+    ]);
+    const count = (reason: string) => events.stdout.split(' ').filter((one) => one === reason).length;
+    expect({ created: count('PoolCreated'), replaced: count('PoolReplaced') }).to.deep.equal({
+      created: 4,
+      replaced: 3,
+    });
+  });
+});
