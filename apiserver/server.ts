@@ -9,6 +9,7 @@ import { Listener } from '../apis/runtime/listener.ts';
 import type { Log } from '../apis/runtime/log.ts';
 import { type Probe, serveOperations } from '../apis/runtime/operations.ts';
 import { UsageError } from '../apis/runtime/options.ts';
+import { desiredPool } from '../apis/v1alpha1/pool-template.ts';
 import { Authorizer } from '../proxy/access/authorize.ts';
 import { AccessMetrics } from '../proxy/access/metrics.ts';
 import { openAudit } from '../proxy/invocation/audit.ts';
@@ -22,6 +23,11 @@ import { DiscoveryHandler } from './discovery/handler.ts';
 import { Guard } from './guard.ts';
 import { Dispatcher, type Exchange, type Upgrade } from './http/dispatcher.ts';
 import type { ApiserverOptions } from './options.ts';
+import { PoolMembers } from './pools/members.ts';
+import { Namespaces } from './pools/namespaces.ts';
+import { PoolKeeper } from './pools/pool-keeper.ts';
+import { WarmStarts } from './pools/warm-starts.ts';
+import { SessionCreation } from './sessions/creation.ts';
 import { SessionHandler } from './sessions/handler.ts';
 import { SandboxStorage } from './sessions/sandbox-storage.ts';
 import { EventEncoder } from './watch/encoding.ts';
@@ -35,18 +41,31 @@ const drainMs = 10_000;
  */
 const largestHeadersBytes = 96 * 1024;
 
+/** A running API server. */
+export interface RunningApiserver {
+  port: number;
+  stop(): Promise<void>;
+}
+
 /** Wires the aggregated API server and starts it. Discovery answers at once; sessions when everything is synced. */
-export async function startApiserver(
-  options: ApiserverOptions,
-  log: Log,
-): Promise<{ port: number; stop: () => Promise<void> }> {
+export async function startApiserver(options: ApiserverOptions, log: Log): Promise<RunningApiserver> {
+  const lifecycle = new Lifecycle(log);
+  try {
+    return await start(options, log, lifecycle);
+  } catch (error) {
+    // What runs already, watches above all, would keep a process alive that serves nothing.
+    await lifecycle.stop();
+    throw error;
+  }
+}
+
+async function start(options: ApiserverOptions, log: Log, lifecycle: Lifecycle): Promise<RunningApiserver> {
   const { 'tls-cert-file': certFile, 'tls-private-key-file': keyFile } = options;
   if (certFile === undefined || keyFile === undefined) {
     throw new UsageError(
       'sojourn-apiserver: --tls-cert-file and --tls-private-key-file are required: kube-apiserver speaks TLS only',
     );
   }
-  const lifecycle = new Lifecycle(log);
   const client = new KubeClient(await loadClusterConfig(options.kubeconfig), { userAgent: accounts.apiserver });
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
@@ -57,18 +76,23 @@ export async function startApiserver(
   const invocations = createInvocationPath({
     client,
     sandboxes: cache,
+    transitions: cache,
     allowLoopbackPods: options['allow-loopback-pods'],
     registry,
     log,
     settings: invocationSettings(options),
     audit,
   });
-  const storage = new SandboxStorage({
+  const { keys } = invocations;
+  const pools = new PoolKeeper({ client, log, keys, desiredPool, now: Date.now });
+  const warmStarts = new WarmStarts({
     client,
-    cache,
-    trustAnchors: () => invocations.keys.trustAnchors(),
-    now: Date.now,
+    pools: pools.pools,
+    members: new PoolMembers({ client, log }),
+    namespaces: new Namespaces({ client, log }),
   });
+  const creation = new SessionCreation({ client, warmStarts, trustAnchors: () => keys.trustAnchors(), now: Date.now });
+  const storage = new SandboxStorage({ client, cache, creation, now: Date.now });
   const ready: Probe[] = [
     probe('front-proxy-settings', () =>
       requestHeader.current === undefined ? 'not read from kube-apiserver yet' : undefined,
@@ -83,20 +107,24 @@ export async function startApiserver(
     delegation: new Delegation({ authorizer, log }),
     authorizer,
     discovery: new DiscoveryHandler(),
-    sessions: new SessionHandler({ storage, cache, encoder: new EventEncoder(Date.now), now: Date.now }),
+    sessions: new SessionHandler({
+      ...{ storage, cache, encoder: new EventEncoder(Date.now), now: Date.now },
+      chronicle: invocations.chronicle,
+    }),
     invocations,
     live: [],
     ready,
   });
   if (options['allow-unguarded'])
     log.warn('session data is NOT guarded: anybody who may patch Sandboxes can forge sessions');
-  for (const part of [requestHeader, guard, cache, invocations]) part.start();
+  for (const part of [requestHeader, guard, cache, invocations, pools, warmStarts]) part.start();
   lifecycle.started({ name: 'audit', stop: () => audit.stop() });
   lifecycle.started({ name: 'client', stop: () => client.close() });
   lifecycle.started({
     name: 'watches',
     stop: async () => {
-      await Promise.all([requestHeader.stop(), guard.stop(), cache.stop(), invocations.stop()]);
+      const parts = [requestHeader, guard, cache, invocations, pools, warmStarts];
+      await Promise.all(parts.map((part) => part.stop()));
     },
   });
   const serve = async (exchange: Exchange) => {

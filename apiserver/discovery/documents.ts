@@ -6,7 +6,16 @@ import type { Verb } from '../http/request-info.ts';
 export const aggregatedDiscoveryType = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList';
 
 /** What sessions can be asked; the namespace, quota and garbage collection controllers act on this list. */
-export const servedVerbs: readonly Verb[] = ['create', 'delete', 'deletecollection', 'get', 'list', 'watch'];
+export const servedVerbs: readonly Verb[] = [
+  'create',
+  'delete',
+  'deletecollection',
+  'get',
+  'list',
+  'patch',
+  'update',
+  'watch',
+];
 /** A connect subresource is discovered by the verbs its methods are authorised as. */
 const connectVerbs: readonly Verb[] = ['create', 'delete', 'get', 'patch', 'update'];
 

@@ -12,6 +12,7 @@ export const definitionNames = {
   session: 'dev.sojourn.v1alpha1.Session',
   sessionList: 'dev.sojourn.v1alpha1.SessionList',
   deleteOptions: `${metaPrefix}DeleteOptions`,
+  patch: `${metaPrefix}Patch`,
   status: `${metaPrefix}Status`,
 } as const;
 
@@ -26,6 +27,8 @@ const served = (parameters: Json[]) => parameters.filter(({ name }) => !notServe
 export const queryParameters = {
   list: served(meta.parameters.list),
   create: served(meta.parameters.create),
+  update: served(meta.parameters.update),
+  patch: served(meta.parameters.patch),
   delete: served(meta.parameters.delete),
   deletecollection: served(meta.parameters.deletecollection),
 } as const;

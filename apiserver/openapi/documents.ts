@@ -64,7 +64,7 @@ function pathItemV2({ parameters, operations }: PathItem): Json {
 }
 
 function operationV2(operation: Operation): Json {
-  const { body, answer, code, parameters } = operation;
+  const { body, answer, code, parameters, consumes = ['application/json'] } = operation;
   const bodyParameter = { name: 'body', in: 'body', schema: { $ref: `#/definitions/${body}` } };
   const response = {
     description: 'OK',
@@ -72,7 +72,7 @@ function operationV2(operation: Operation): Json {
   };
   return {
     ...common(operation),
-    consumes: ['application/json'],
+    consumes,
     produces: [answer === undefined ? '*/*' : 'application/json'],
     schemes: ['https'],
     parameters: body === undefined ? parameters : [bodyParameter, ...parameters],
@@ -93,10 +93,11 @@ function pathItemV3({ parameters, operations }: PathItem): Json {
 }
 
 function operationV3(operation: Operation): Json {
-  const { body, answer, code, parameters } = operation;
-  const content = (name: string | undefined, type: string) => ({
-    [type]: { schema: name === undefined ? { type: 'string' } : { $ref: `#/components/schemas/${name}` } },
-  });
+  const { body, answer, code, parameters, consumes = ['application/json'] } = operation;
+  const content = (name: string | undefined, ...types: readonly string[]) => {
+    const schema = name === undefined ? { type: 'string' } : { $ref: `#/components/schemas/${name}` };
+    return Object.fromEntries(types.map((type) => [type, { schema }]));
+  };
   return {
     ...common(operation),
     parameters: parameters.map(({ name, in: place, description, ...schema }) => ({
@@ -105,7 +106,7 @@ function operationV3(operation: Operation): Json {
       description,
       schema,
     })),
-    ...(body === undefined ? {} : { requestBody: { content: content(body, 'application/json') } }),
+    ...(body === undefined ? {} : { requestBody: { content: content(body, ...consumes) } }),
     responses: {
       [code]: { description: 'OK', content: content(answer, answer === undefined ? '*/*' : 'application/json') },
       401: { description: 'Unauthorized' },

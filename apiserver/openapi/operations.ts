@@ -1,4 +1,5 @@
 import { group, version } from '../../apis/names.ts';
+import { patchTypes } from '../sessions/change.ts';
 import { definitionNames, type Json, queryParameters } from './definitions.ts';
 
 /** One operation, before it is written in the terms of OpenAPI v2 or v3. */
@@ -10,6 +11,8 @@ export interface Operation {
   parameters: Json[];
   /** Definition of the body, if it takes one. */
   body?: string;
+  /** Media types of the body, where JSON is none. */
+  consumes?: readonly string[];
   /** Definition of a successful answer; absent for what the sandbox answers. */
   answer?: string;
   code: 200 | 201;
@@ -23,7 +26,7 @@ export interface PathItem {
 }
 
 const root = `/apis/${group}/${version}`;
-const { session, sessionList, deleteOptions, status } = definitionNames;
+const { session, sessionList, deleteOptions, patch, status } = definitionNames;
 
 /** Every path that kubectl, client generators and `kubectl explain` find in the documents. */
 export function pathItems(): PathItem[] {
@@ -66,6 +69,27 @@ export function pathItems(): PathItem[] {
           description: 'read the specified Session',
           action: 'get',
           parameters: [],
+          answer: session,
+          code: 200,
+        },
+        {
+          method: 'put',
+          id: 'replaceNamespacedSession',
+          description: 'replace the specified Session',
+          action: 'put',
+          parameters: queryParameters.update,
+          body: session,
+          answer: session,
+          code: 200,
+        },
+        {
+          method: 'patch',
+          id: 'patchNamespacedSession',
+          description: 'partially update the specified Session',
+          action: 'patch',
+          parameters: queryParameters.patch,
+          body: patch,
+          consumes: patchTypes,
           answer: session,
           code: 200,
         },

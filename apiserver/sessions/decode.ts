@@ -1,5 +1,6 @@
 import { ApiError, clip, invalid } from '../../apis/machinery/errors.ts';
 import type { ObjectMeta, StatusCause } from '../../apis/machinery/meta.ts';
+import { invalidValue } from '../../apis/machinery/names.ts';
 import { checkSchema, type Schema } from '../../apis/machinery/schema.ts';
 import { group, groupVersion, kind } from '../../apis/names.ts';
 import { objectMetaSchema } from '../../apis/v1alpha1/object-meta-schema.ts';
@@ -20,6 +21,12 @@ const sessionSchema: Schema = {
   required: ['spec'],
 };
 
+const metadataSchema: Schema = {
+  ...sessionSchema,
+  properties: { ...sessionSchema.properties, spec: { type: 'object', additionalProperties: true } },
+  required: [],
+};
+
 /** A Session as a client sent it: of the right shape, unknown fields dropped. */
 export interface DecodedSession {
   metadata: ObjectMeta;
@@ -28,12 +35,50 @@ export interface DecodedSession {
   warnings: string[];
 }
 
+/** How much of a Session is looked at: of one whose stored spec cannot be read only the metadata can be changed. */
+export type DecodedPart = 'session' | 'metadata';
+
 /**
  * Decodes a request body as a Session.
  * @throws ApiError BadRequest (not a Session, or unknown fields under Strict), Invalid (a field of the wrong type).
  */
-export function decodeSession(body: Buffer, fieldValidation: FieldValidation): DecodedSession {
-  const value = parseJson(body);
+export function decodeSession(
+  body: Buffer,
+  fieldValidation: FieldValidation,
+  part: DecodedPart = 'session',
+): DecodedSession {
+  const { causes, unknown, metadata, spec } = checkSession(parseJson(body), part);
+  if (fieldValidation === 'Strict' && unknown.length > 0) throw undecodable(strictError(unknown));
+  if (causes.length > 0) throw invalidSession(metadata.name ?? '', causes);
+  return { metadata, spec, warnings: fieldValidation === 'Warn' ? unknown : [] };
+}
+
+/**
+ * Takes what a patch has made of a Session.
+ * @throws ApiError BadRequest (no Session any more), Invalid (a field of the wrong type, or unknown ones under Strict).
+ */
+export function decodePatched(
+  value: unknown,
+  fieldValidation: FieldValidation,
+  part: DecodedPart = 'session',
+): DecodedSession {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw undecodable('the patch leaves no JSON object');
+  }
+  const { causes, unknown, metadata, spec } = checkSession(value as Record<string, unknown>, part);
+  if (fieldValidation === 'Strict' && unknown.length > 0) {
+    throw invalidSession(metadata.name ?? '', [
+      invalidValue('patch', clip(JSON.stringify(value)), strictError(unknown)),
+    ]);
+  }
+  if (causes.length > 0) throw invalidSession(metadata.name ?? '', causes);
+  return { metadata, spec, warnings: fieldValidation === 'Warn' ? unknown : [] };
+}
+
+function checkSession(
+  value: Record<string, unknown>,
+  part: DecodedPart,
+): { metadata: ObjectMeta; spec: SessionSpec; causes: StatusCause[]; unknown: string[] } {
   if (value.apiVersion !== undefined && value.apiVersion !== groupVersion) {
     const message = `the API version in the data (${typeof value.apiVersion === 'string' ? clip(value.apiVersion) : typeof value.apiVersion}) does not match the expected API version (${groupVersion})`;
     throw new ApiError('BadRequest', message);
@@ -43,25 +88,28 @@ export function decodeSession(body: Buffer, fieldValidation: FieldValidation): D
       `the kind in the data is ${JSON.stringify(typeof value.kind === 'string' ? clip(value.kind) : typeof value.kind)}`,
     );
   }
-  const { causes, unknownFields, pruned } = checkSchema(value, sessionSchema, '');
-  const unknown = unknownFields.map((field) => `unknown field "${field}"`);
-  if (fieldValidation === 'Strict' && unknown.length > 0)
-    throw undecodable(`strict decoding error: ${unknown.join(', ')}`);
-  const decoded = pruned as { metadata?: ObjectMeta; spec: SessionSpec };
-  if (causes.length > 0) throw invalidSession(decoded.metadata?.name ?? '', causes);
-  return { metadata: decoded.metadata ?? {}, spec: decoded.spec, warnings: fieldValidation === 'Warn' ? unknown : [] };
+  const { causes, unknownFields, pruned } = checkSchema(value, part === 'session' ? sessionSchema : metadataSchema, '');
+  const { metadata = {}, spec } = pruned as { metadata?: ObjectMeta; spec: SessionSpec };
+  return { metadata, spec, causes, unknown: unknownFields.map((field) => `unknown field "${field}"`) };
 }
 
+function strictError(unknown: readonly string[]): string {
+  return `strict decoding error: ${unknown.join(', ')}`;
+}
+
+/** Options of a write, as kube-apiserver names them in its errors. */
+export type OptionsKind = 'CreateOptions' | 'UpdateOptions' | 'PatchOptions';
+
 /** Reads the `fieldValidation` parameter; Warn is kube-apiserver's default. */
-export function readFieldValidation(query: URLSearchParams): FieldValidation {
+export function readFieldValidation(query: URLSearchParams, optionsKind: OptionsKind): FieldValidation {
   const text = query.get('fieldValidation') ?? '';
   if (text === '') return 'Warn';
   if (text === 'Ignore' || text === 'Warn' || text === 'Strict') return text;
   const message = `fieldValidation: Unsupported value: ${JSON.stringify(text)}: supported values: "Ignore", "Strict", "Warn"`;
-  throw new ApiError('Invalid', `CreateOptions.meta.k8s.io "" is invalid: ${message}`, {
+  throw new ApiError('Invalid', `${optionsKind}.meta.k8s.io "" is invalid: ${message}`, {
     details: {
       group: 'meta.k8s.io',
-      kind: 'CreateOptions',
+      kind: optionsKind,
       causes: [{ reason: 'FieldValueNotSupported', message, field: 'fieldValidation' }],
     },
   });

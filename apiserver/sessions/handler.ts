@@ -4,6 +4,7 @@ import { group, groupVersion, kind, resource } from '../../apis/names.ts';
 import type { ClientRequest, ClientResponse } from '../../apis/runtime/listener.ts';
 import type { Session } from '../../apis/v1alpha1/types.ts';
 import type { UserInfo } from '../../proxy/access/user.ts';
+import type { InvocationPath } from '../../proxy/invocation/invocation-path.ts';
 import { readBody } from '../http/body.ts';
 import { beginStream, sendJson, warningHeaders } from '../http/exchange.ts';
 import { negotiate, type Representation, requireJson } from '../http/negotiation.ts';
@@ -12,11 +13,13 @@ import type { EventEncoder } from '../watch/encoding.ts';
 import { invalidListOptions, parseResourceVersion, readWatchOptions } from '../watch/options.ts';
 import type { SessionCache } from '../watch/session-cache.ts';
 import { WatchStream } from '../watch/watch-stream.ts';
-import { decodeSession, readFieldValidation } from './decode.ts';
+import { patched, patchOf, replacement, type SessionChange } from './change.ts';
+import { decodeSession, type OptionsKind, readFieldValidation } from './decode.ts';
 import { type DeleteOptions, readDeleteOptions } from './delete-options.ts';
+import { retryKey } from './idempotency.ts';
 import { readSelection, type Selection } from './selection.ts';
 import { SharedReads } from './shared-reads.ts';
-import type { DryRun, ListOptions, SessionStorage } from './storage.ts';
+import type { Deletion, DryRun, ListOptions, SessionStorage } from './storage.ts';
 import { type IncludeObject, partialObject, sessionTable } from './table.ts';
 
 export interface SessionHandlerOptions {
@@ -24,6 +27,8 @@ export interface SessionHandlerOptions {
   cache: SessionCache;
   encoder: EventEncoder;
   now: () => number;
+  /** Told of what was done here, so that its Events come at once and name who did it. */
+  chronicle: InvocationPath['chronicle'];
 }
 
 interface FreshState {
@@ -51,12 +56,7 @@ export class SessionHandler {
   /** @throws ApiError before headers were sent. */
   async handle(call: Call): Promise<void> {
     const verb = this.#verbs[call.info.verb];
-    if (verb === undefined) {
-      throw new ApiError(
-        'MethodNotAllowed',
-        `${call.info.verb} is not supported on resources of kind "${resource}.${group}"; delete the session and create it again`,
-      );
-    }
+    if (verb === undefined) throw notAllowed(call.info.verb);
     await verb(call);
   }
 
@@ -65,6 +65,8 @@ export class SessionHandler {
     list: (call) => this.#list(call),
     watch: (call) => this.#watch(call),
     create: (call) => this.#create(call),
+    update: (call) => this.#update(call),
+    patch: (call) => this.#patch(call),
     delete: (call) => this.#delete(call),
     deletecollection: (call) => this.#deleteCollection(call),
   };
@@ -119,10 +121,11 @@ export class SessionHandler {
   }
 
   async #create({ info, user, request, response }: Call): Promise<void> {
+    if (info.name !== undefined) throw notAllowed(info.verb);
     const representation = negotiate(request.headers.accept, 'single');
     requireJson(request.headers['content-type']);
-    const dryRun = readDryRun(info.query);
-    const fieldValidation = readFieldValidation(info.query);
+    const dryRun = readDryRun(info.query, 'CreateOptions');
+    const fieldValidation = readFieldValidation(info.query, 'CreateOptions');
     const decoded = decodeSession(await readBody(request), fieldValidation);
     const namespace = required(info.namespace);
     if (decoded.metadata.namespace && decoded.metadata.namespace !== namespace) {
@@ -134,19 +137,54 @@ export class SessionHandler {
     if (decoded.metadata.resourceVersion !== undefined && decoded.metadata.resourceVersion !== '') {
       throw new ApiError('BadRequest', 'resourceVersion should not be set on objects to be created');
     }
-    const session = await this.#options.storage.create(namespace, decoded, {
-      user: { username: user.username, ...(user.uid === undefined ? {} : { uid: user.uid }) },
+    const creator = { username: user.username, ...(user.uid === undefined ? {} : { uid: user.uid }) };
+    const { session, found, warnings } = await this.#options.storage.create(namespace, decoded, {
+      user: creator,
+      dryRun,
+      retryKey: retryKey(request.headers['idempotency-key'], { namespace, user: creator, decoded }),
+    });
+    if (dryRun === undefined && !found) this.#options.chronicle.created(session);
+    const body = this.#represent(session, representation, readIncludeObject(info.query));
+    sendJson(response, found ? 200 : 201, body, warningHeaders([...decoded.warnings, ...warnings]));
+  }
+
+  async #update(call: Call): Promise<void> {
+    const { info, request } = call;
+    const representation = negotiate(request.headers.accept, 'single');
+    requireJson(request.headers['content-type']);
+    const dryRun = readDryRun(info.query, 'UpdateOptions');
+    const fieldValidation = readFieldValidation(info.query, 'UpdateOptions');
+    const change = replacement(await readBody(request), fieldValidation);
+    await this.#change(call, { representation, change, dryRun });
+  }
+
+  async #patch(call: Call): Promise<void> {
+    const { info, request } = call;
+    const representation = negotiate(request.headers.accept, 'single');
+    const dryRun = readDryRun(info.query, 'PatchOptions');
+    const fieldValidation = readFieldValidation(info.query, 'PatchOptions');
+    const apply = patchOf(request.headers['content-type']);
+    const change = patched(apply, await readBody(request), fieldValidation);
+    await this.#change(call, { representation, change, dryRun });
+  }
+
+  async #change(
+    { info, response }: Call,
+    { representation, change, dryRun }: { representation: Representation; change: SessionChange; dryRun: DryRun },
+  ): Promise<void> {
+    const { storage } = this.#options;
+    const { session, warnings } = await storage.update(required(info.namespace), required(info.name), change, {
       dryRun,
     });
     const body = this.#represent(session, representation, readIncludeObject(info.query));
-    sendJson(response, 201, body, warningHeaders(decoded.warnings));
+    sendJson(response, 200, body, warningHeaders(warnings));
   }
 
-  async #delete({ info, request, response }: Call): Promise<void> {
+  async #delete({ info, user, request, response }: Call): Promise<void> {
     negotiate(request.headers.accept, 'single');
     const options = readDeleteOptions(await readBody(request), info.query);
     const name = required(info.name);
-    const deletion = await this.#options.storage.delete(required(info.namespace), name, options);
+    const deletion = await this.#deleteAs(user, required(info.namespace), name, options);
     if (deletion.kind === 'waiting') return sendJson(response, 200, deletion.session);
     sendJson(response, 200, {
       kind: 'Status',
@@ -157,17 +195,24 @@ export class SessionHandler {
     });
   }
 
-  async #deleteCollection({ info, request, response }: Call): Promise<void> {
+  async #deleteCollection({ info, user, request, response }: Call): Promise<void> {
     negotiate(request.headers.accept, 'list');
     const options = readDeleteOptions(await readBody(request), info.query);
     const { items, metadata } = await this.#options.storage.list(readListOptions(info));
-    for (const session of items) await this.#deleteIfThere(session, options);
+    for (const session of items) await this.#deleteIfThere(user, session, options);
     sendJson(response, 200, sessionList(items, metadata));
   }
 
-  async #deleteIfThere({ metadata }: Session, options: DeleteOptions): Promise<void> {
+  async #deleteAs(user: UserInfo, namespace: string, name: string, options: DeleteOptions): Promise<Deletion> {
+    const deletion = await this.#options.storage.delete(namespace, name, options);
+    const uid = deletion.kind === 'gone' ? deletion.uid : deletion.session.metadata.uid;
+    if (options.dryRun === undefined && uid !== undefined) this.#options.chronicle.deleted(uid, user.username);
+    return deletion;
+  }
+
+  async #deleteIfThere(user: UserInfo, { metadata }: Session, options: DeleteOptions): Promise<void> {
     try {
-      await this.#options.storage.delete(metadata.namespace ?? '', metadata.name ?? '', options);
+      await this.#deleteAs(user, metadata.namespace ?? '', metadata.name ?? '', options);
     } catch (error) {
       if (!hasReason(error, 'NotFound')) throw error;
     }
@@ -244,7 +289,7 @@ function readIncludeObject(query: URLSearchParams): IncludeObject {
   );
 }
 
-function readDryRun(query: URLSearchParams): DryRun {
+function readDryRun(query: URLSearchParams, optionsKind: OptionsKind): DryRun {
   const values = query.getAll('dryRun').filter((value) => value !== '');
   if (values.every((value) => value === 'All')) return values.length === 0 ? undefined : 'All';
   const cause = {
@@ -252,7 +297,11 @@ function readDryRun(query: URLSearchParams): DryRun {
     field: 'dryRun',
     message: `Unsupported value: ${clip(JSON.stringify(values))}: supported values: "All"`,
   };
-  throw invalid('CreateOptions', 'meta.k8s.io', '', [cause]);
+  throw invalid(optionsKind, 'meta.k8s.io', '', [cause]);
+}
+
+function notAllowed(verb: Verb): ApiError {
+  return new ApiError('MethodNotAllowed', `${verb} is not supported on resources of kind "${resource}.${group}"`);
 }
 
 /** The parse of the path gives these verbs a namespace and name; without them the path named nothing. */

@@ -5,6 +5,7 @@ import { sandboxApi, sessionSelector } from '../../apis/names.ts';
 import type { Log } from '../../apis/runtime/log.ts';
 import type { Sandbox } from '../../apis/v1alpha1/sandbox.ts';
 import type { Session } from '../../apis/v1alpha1/types.ts';
+import type { SessionTransition, TransitionSource } from '../../proxy/invocation/endings/chronicle.ts';
 import { type SessionRecord, toSessionRecord } from '../../proxy/invocation/session-record.ts';
 
 /** One change of one session. kube-apiserver turns transitions of our marker label into ADDED and DELETED. */
@@ -36,11 +37,12 @@ export interface Scope {
 }
 
 /** All sessions, from one reflector on session-bearing Sandboxes, with the last events. Feeds every watch and invocation. */
-export class SessionCache {
+export class SessionCache implements TransitionSource {
   readonly #records = new Map<string, SessionRecord>();
   readonly #reflector: Reflector<Sandbox>;
   readonly #subscribers = new Set<{ scope: Scope; subscriber: SessionSubscriber }>();
   readonly #changeListeners = new Set<(key: string) => void>();
+  readonly #transitionListeners = new Set<(transition: SessionTransition) => void>();
   readonly #log: Log;
   #ring: SessionEvent[] = [];
   /** Every event after this one is in the ring. */
@@ -116,29 +118,34 @@ export class SessionCache {
     return () => this.#changeListeners.delete(listener);
   }
 
+  onTransition(listener: (transition: SessionTransition) => void): () => void {
+    this.#transitionListeners.add(listener);
+    return () => this.#transitionListeners.delete(listener);
+  }
+
   #replace(items: readonly Sandbox[], resourceVersion: bigint): void {
-    const before = [...this.#records.keys()];
+    const before = new Map(this.#records);
     this.#records.clear();
     for (const item of items) this.#records.set(keyOf(item), toSessionRecord(item));
     this.#ring = [];
     this.#ringStart = resourceVersion;
     this.#resourceVersion = resourceVersion;
     this.endWatches();
-    for (const key of new Set([...before, ...this.#records.keys()])) this.#announce(key);
+    for (const key of new Set([...before.keys(), ...this.#records.keys()])) this.#announce(key, before.get(key));
   }
 
   #change(type: SessionEvent['type'], sandbox: Sandbox): void {
     const key = keyOf(sandbox);
     const record = toSessionRecord(sandbox);
-    const previous = this.#records.get(key)?.session;
+    const previous = this.#records.get(key);
     if (type === 'DELETED') this.#records.delete(key);
     else this.#records.set(key, record);
     const resourceVersion = BigInt(sandbox.metadata.resourceVersion ?? '0');
-    const event: SessionEvent = { type, resourceVersion, previous, current: record.session };
+    const event: SessionEvent = { type, resourceVersion, previous: previous?.session, current: record.session };
     this.#resourceVersion = resourceVersion;
     this.#remember(event);
     for (const { scope, subscriber } of this.#subscribers) if (inScope(event.current, scope)) subscriber.event(event);
-    this.#announce(key);
+    this.#announce(key, previous);
   }
 
   #remember(event: SessionEvent): void {
@@ -154,8 +161,11 @@ export class SessionCache {
     for (const { subscriber } of this.#subscribers) subscriber.bookmark(resourceVersion);
   }
 
-  #announce(key: string): void {
+  #announce(key: string, previous: SessionRecord | undefined): void {
     for (const listener of this.#changeListeners) listener(key);
+    if (!this.synced) return;
+    const transition = { previous, current: this.#records.get(key) };
+    for (const listener of this.#transitionListeners) listener(transition);
   }
 }
 

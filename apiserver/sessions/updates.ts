@@ -1,0 +1,112 @@
+import { isDeepStrictEqual } from 'node:util';
+import { type KubeClient, patchTypes } from '../../apis/client/transport.ts';
+import { hasReason } from '../../apis/machinery/errors.ts';
+import type { StatusCause } from '../../apis/machinery/meta.ts';
+import { forbiddenValue } from '../../apis/machinery/names.ts';
+import { accounts, sandboxApi } from '../../apis/names.ts';
+import { readDocument } from '../../apis/v1alpha1/document.ts';
+import { metadataUpdateCauses } from '../../apis/v1alpha1/metadata-rules.ts';
+import { projectSession } from '../../apis/v1alpha1/projection.ts';
+import type { Sandbox } from '../../apis/v1alpha1/sandbox.ts';
+import { type SessionUpdate, sandboxPatch } from '../../apis/v1alpha1/session-update.ts';
+import { completeSpec, specUpdateCauses } from '../../apis/v1alpha1/spec-rules.ts';
+import type { CompleteSessionSpec, Session, SessionDocument } from '../../apis/v1alpha1/types.ts';
+import type { SessionChange } from './change.ts';
+import { type DecodedSession, invalidSession } from './decode.ts';
+import { refuseOversize } from './size.ts';
+import type { DryRun } from './storage.ts';
+import { translateUpstreamError } from './upstream-errors.ts';
+
+/** How often a change is made again because somebody else wrote the Sandbox in between. */
+const attempts = 8;
+
+export interface SessionUpdatesOptions {
+  client: KubeClient;
+  /** The session-bearing Sandbox of a name, live. */
+  read: (namespace: string, name: string) => Promise<Sandbox>;
+  /** Milliseconds since the epoch. */
+  now: () => number;
+}
+
+/** A Session after a change, and texts for Warning headers. */
+export interface ChangedSession {
+  session: Session;
+  warnings: string[];
+}
+
+/** Changes of stored Sessions: each is one write, fenced by the resourceVersion it was made from. */
+export class SessionUpdates {
+  readonly #options: SessionUpdatesOptions;
+
+  constructor(options: SessionUpdatesOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Applies a change to the Session as it is now, again and again while others write it.
+   * @throws ApiError NotFound, Conflict, Invalid with every cause, and whatever the change or kube-apiserver refuses.
+   */
+  async update(
+    namespace: string,
+    name: string,
+    change: SessionChange,
+    { dryRun }: { dryRun: DryRun },
+  ): Promise<ChangedSession> {
+    for (let attempt = 1; ; attempt += 1) {
+      const sandbox = await this.#options.read(namespace, name);
+      const { next, document, warnings } = nextSession(sandbox, change);
+      const patch = sandboxPatch(sandbox, document, next, this.#options.now());
+      if (patch === undefined) return { session: projectSession(sandbox), warnings };
+      try {
+        const written = await this.#options.client.request<Sandbox>({
+          method: 'PATCH',
+          path: `${sandboxApi.path}/namespaces/${encodeURIComponent(namespace)}/${sandboxApi.resource}/${encodeURIComponent(name)}`,
+          query: { dryRun, fieldManager: accounts.apiserver },
+          contentType: patchTypes.merge,
+          body: patch,
+        });
+        return { session: projectSession(written), warnings };
+      } catch (error) {
+        // Who asked for one state of the session gets the conflict from the change itself, next time round.
+        if (!hasReason(error, 'Conflict') || attempt === attempts) throw translateUpstreamError(error);
+      }
+    }
+  }
+}
+
+interface NextSession {
+  next: SessionUpdate;
+  /** As it is stored now; undefined when it cannot be read. */
+  document: SessionDocument | undefined;
+  warnings: string[];
+}
+
+function nextSession(sandbox: Sandbox, change: SessionChange): NextSession {
+  const current = projectSession(sandbox);
+  const result = readDocument(sandbox);
+  const document = 'document' in result ? result.document : undefined;
+  const decoded = change(current, document === undefined ? 'metadata' : 'session');
+  refuseOversize(decoded);
+  const causes = metadataUpdateCauses(decoded.metadata, current.metadata);
+  const spec = document === undefined ? refuseUnreadable(decoded, current, causes) : specOf(decoded, document, causes);
+  if (causes.length > 0) throw invalidSession(current.metadata.name ?? '', causes);
+  return { next: { metadata: decoded.metadata, spec }, document, warnings: decoded.warnings };
+}
+
+function specOf(decoded: DecodedSession, document: SessionDocument, causes: StatusCause[]): CompleteSessionSpec {
+  const { limits } = document.runtime;
+  const spec = completeSpec(decoded.spec, limits);
+  // What was right when it was written must not keep a finalizer from being removed.
+  if (!isDeepStrictEqual(spec, document.spec)) causes.push(...specUpdateCauses(spec, document.spec, limits));
+  return spec;
+}
+
+/** What lies in the document cannot be changed when that cannot be read; finalizers must be, or nothing could delete it. */
+function refuseUnreadable({ metadata }: DecodedSession, current: Session, causes: StatusCause[]): CompleteSessionSpec {
+  if (Object.keys(metadata.annotations ?? {}).length > 0) {
+    const problem =
+      'the stored session cannot be read, so only labels, owners and finalizers can be changed; delete it';
+    causes.push(forbiddenValue('metadata.annotations', problem));
+  }
+  return current.spec as CompleteSessionSpec;
+}
