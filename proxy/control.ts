@@ -3,6 +3,8 @@ import Koa from 'koa';
 import type { ClientRequest, ClientResponse } from '../apis/runtime/listener.ts';
 import type { Log } from '../apis/runtime/log.ts';
 import { pageNotFound } from './agentcube/errors.ts';
+import { endAnswer } from './invocation/ending.ts';
+import { respondError } from './invocation/respond.ts';
 
 /** Answers requests that carry nothing into a sandbox: small, and read by a router. */
 export type ControlRoutes = (request: ClientRequest, response: ClientResponse) => Promise<void>;
@@ -10,12 +12,26 @@ export type ControlRoutes = (request: ClientRequest, response: ClientResponse) =
 /** The control routes of the proxy. What none of them has is answered as AgentCube's programs answer it. */
 export function controlRoutes(routers: readonly Router[], log: Log): ControlRoutes {
   const app = new Koa();
-  app.on('error', (error: Error) => log.error('control request failed', { error }));
+  // Koa's own errors are those of clients' connections; ours are answered before it sees them.
+  app.on('error', (error: Error) => log.debug('the client of a control request went away', { error }));
+  app.use(async (ctx, next) => {
+    try {
+      await next();
+    } catch (error) {
+      ctx.respond = false;
+      respondError(ctx.req, ctx.res, error, log);
+    }
+  });
   for (const router of routers) app.use(router.routes());
   app.use((ctx) => {
     ctx.status = 404;
     ctx.type = 'text/plain';
     ctx.body = pageNotFound;
   });
-  return app.callback();
+  const answer = app.callback();
+  return async (request, response) => {
+    await answer(request, response);
+    // Koa leaves a body that nobody read to its sender's leisure.
+    if (response.writableEnded) endAnswer(request, response);
+  };
 }

@@ -40,6 +40,11 @@ export class Gateway {
     const requestLine = request.url ?? '';
     const routed = matchRouterRoute(requestLine);
     if (routed !== undefined) return await agentcube.handle(routed, request, response, sendContinue);
+    // Other forms of a request line (RFC 9112 §3.2.2 to 3.2.4) would be read a second time by the control routes' router.
+    if (!requestLine.startsWith('/')) {
+      respondError(request, response, noSuchPath(), log, pageNotFoundFormat);
+      return;
+    }
     if (!requestLine.startsWith(nativePrefix)) {
       sendContinue?.();
       return await control(request, response);

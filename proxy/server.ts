@@ -21,8 +21,8 @@ import { SessionInformer } from './session-source.ts';
 import { CallerSessions } from './sessions/caller-sessions.ts';
 import { SessionIds } from './sessions/session-ids.ts';
 
-/** How long calls in flight may take to end when a stop begins: with the delay before it, less than a Pod's grace of 30 s. */
-const graceMs = 20_000;
+/** How long calls in flight may take to end: with the delay before and the last writes after it, less than a Pod's 30 s. */
+const graceMs = 15_000;
 
 const largestHeadersBytes = 64 * 1024;
 
@@ -58,6 +58,7 @@ async function start(options: ProxyOptions, log: Log, lifecycle: Lifecycle): Pro
   const invocations = createInvocationPath({
     client,
     sandboxes: sessions,
+    transitions: sessions,
     allowLoopbackPods: options['allow-loopback-pods'],
     registry,
     log,

@@ -4,10 +4,11 @@ import { sandboxApi, sessionSelector } from '../apis/names.ts';
 import type { Log } from '../apis/runtime/log.ts';
 import type { Sandbox } from '../apis/v1alpha1/sandbox.ts';
 import type { SandboxSource } from './invocation/directory.ts';
+import type { SessionTransition, TransitionSource } from './invocation/endings/chronicle.ts';
 import { type SessionRecord, toSessionRecord } from './invocation/session-record.ts';
 
 /** All sessions in memory, by an informer on session-bearing Sandboxes. Found by name, and by uid. */
-export class SessionInformer implements SandboxSource {
+export class SessionInformer implements SandboxSource, TransitionSource {
   readonly #informer: Informer<Sandbox, SessionRecord>;
   readonly #byUid = new Map<string, SessionRecord>();
 
@@ -40,6 +41,12 @@ export class SessionInformer implements SandboxSource {
 
   onChange(listener: (key: string) => void): () => void {
     return this.#informer.subscribe((_change, key) => listener(key));
+  }
+
+  onTransition(listener: (transition: SessionTransition) => void): () => void {
+    return this.#informer.subscribe((transition) => {
+      if (this.#informer.synced) listener(transition);
+    });
   }
 
   start(): void {

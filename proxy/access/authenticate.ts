@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { KubeClient } from '../../apis/client/transport.ts';
 import { ApiError } from '../../apis/machinery/errors.ts';
@@ -74,7 +74,7 @@ export class TokenAuthenticator {
    */
   async authenticate(token: string): Promise<Caller> {
     // Keys are hashes, so that neither a dump of the keys nor a comparison of them in constant time is of concern.
-    const key = createHash('sha256').update(token).digest('base64');
+    const key = hash('sha256', token, 'base64');
     const known = this.#verdicts.get(key);
     if (known === undefined) this.#counter?.miss();
     else this.#counter?.hit();

@@ -8,6 +8,7 @@ import type { Session } from '../../apis/v1alpha1/types.ts';
 import type { Access } from '../access/access.ts';
 import type { Caller } from '../access/caller.ts';
 import type { UserInfo } from '../access/user.ts';
+import type { EndedKey } from '../invocation/endings/tombstones.ts';
 import { aboutSession } from '../invocation/errors.ts';
 import type { InvocationPath } from '../invocation/invocation-path.ts';
 import type { Invocation } from '../invocation/invoke.ts';
@@ -31,7 +32,7 @@ const unauthorized: AuthorizationSentences = {
 
 export interface AgentCubeRouterOptions {
   access: Access;
-  invocations: Pick<InvocationPath, 'invoke' | 'invokeUpgrade' | 'refuse'>;
+  invocations: Pick<InvocationPath, 'invoke' | 'invokeUpgrade' | 'refuse' | 'ended'>;
   ids: SessionIds;
   sessions: CallerSessions;
   log: Log;
@@ -104,10 +105,10 @@ export class AgentCubeRouter {
     const { namespace = '', name = '', uid = '' } = session.metadata;
     const { target } = route;
     try {
-      await send({ route: 'agentcube', verb, namespace, name, target, user: caller.user });
+      await send({ route: 'agentcube', verb, namespace, name, uid, target, user: caller.user });
     } catch (error) {
       // Between our look and the invocation's the session went away.
-      const described = hasReason(error, 'NotFound') ? sessionNotFound(uid) : error;
+      const described = hasReason(error, 'NotFound') ? await this.#absent(route, uid) : error;
       throw described instanceof ApiError ? aboutSession(described, session) : described;
     }
   }
@@ -123,9 +124,18 @@ export class AgentCubeRouter {
     const known = fitting(isId ? ids.find(id) : undefined, route);
     if (known !== undefined) return await this.#admitted(user, route, verb, known);
     await this.#authorize(user, route, verb, undefined);
-    const appeared = fitting(isId ? await ids.await(id) : undefined, route);
-    if (appeared === undefined) throw sessionNotFound(id);
+    if (!isId) throw sessionNotFound(id);
+    // One that was seen to end is not waited for.
+    const isOver = this.#options.invocations.ended.saw(route.namespace, endedKey(route, id));
+    const appeared = isOver ? undefined : fitting(await ids.await(id), route);
+    if (appeared === undefined) throw await this.#absent(route, id);
     return await this.#admitted(user, route, verb, appeared);
+  }
+
+  /** The 410 of a session of this path's runtime that has ended, the 404 of any other. AgentCube's clients begin anew with either. */
+  async #absent(route: RouterRoute, id: string): Promise<ApiError> {
+    const { ended } = this.#options.invocations;
+    return (await ended.find(route.namespace, endedKey(route, id))) ?? sessionNotFound(id);
   }
 
   async #admitted(user: UserInfo, route: RouterRoute, verb: string, session: Session): Promise<Session> {
@@ -156,6 +166,10 @@ export class AgentCubeRouter {
       });
     }
   }
+}
+
+function endedKey({ kind, runtime }: RouterRoute, uid: string): EndedKey {
+  return { uid, runtimeRef: { kind, name: runtime } };
 }
 
 /** The session of a record, if it is one of this path's runtime. */

@@ -106,7 +106,8 @@ class WorkloadManager {
     ctx.res.once('close', onClose);
     try {
       if (isGone(ctx.res)) onClose();
-      return describe(session, await this.#ready(session, gone.signal));
+      const ready = () => this.#ready(session, gone.signal);
+      return describe(session, await this.#options.sessions.waiting(caller, session, ready));
     } catch (error) {
       // The client does not learn the id of the session, so nobody could use it or delete it.
       await this.#rollBack(caller, session);
@@ -142,7 +143,8 @@ class WorkloadManager {
   async #ready({ metadata: { namespace = '', name = '' } }: Session, signal: AbortSignal): Promise<Location> {
     const { invocations, timeoutMs = creationTimeoutMs } = this.#options;
     try {
-      return await invocations.waitUntilReady(namespace, name, { timeoutMs, signal });
+      // Its clients wait for creations; a cluster may have to grow meanwhile.
+      return await invocations.waitUntilReady(namespace, name, { timeoutMs, troubledTimeoutMs: timeoutMs, signal });
     } catch (error) {
       if (!hasReason(error, 'SessionNotReady')) throw error;
       throw new ApiError('Timeout', 'sandbox creation timed out', { cause: error });

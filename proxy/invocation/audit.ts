@@ -1,14 +1,21 @@
 import { randomUUID } from 'node:crypto';
-import { createWriteStream, type WriteStream } from 'node:fs';
+import { createWriteStream, fstatSync, openSync } from 'node:fs';
+import { Writable } from 'node:stream';
 import { Counter, type Registry } from 'prom-client';
 import { group, resource, version } from '../../apis/names.ts';
 import type { Log } from '../../apis/runtime/log.ts';
+import { UsageError } from '../../apis/runtime/options.ts';
 import type { RouteKind } from './invoke.ts';
 import type { Outcome } from './metrics.ts';
 import type { Traffic } from './traffic.ts';
 
 /** Lines that wait for a disk or pipe that does not take them are kept up to this many bytes, then dropped and counted. */
 const longestBacklogBytes = 16 * 1024 * 1024;
+/** Lines are gathered for so long, or until there are so many bytes of them, because each write costs more than a call. */
+const gatherMs = 100;
+const gatheredBytes = 64 * 1024;
+/** A character of a string is so many bytes of UTF-8 at most. */
+const widest = 3;
 /** A path is written up to this length. */
 const longestPath = 2048;
 /** kube-apiserver takes an Audit-ID of a client's up to this length (k8s.io/apiserver/pkg/audit/context.go). */
@@ -63,18 +70,20 @@ export interface AuditFileOptions {
  * kube-apiserver could not know (bytes, outcome) as annotations. Never makes a call wait.
  */
 export class AuditFile implements AuditLog {
-  readonly #stream: WriteStream;
+  readonly #stream: Writable;
   readonly #dropped: Counter;
   /** Users are the same objects for as long as their verdicts are kept, so most are written out once. */
   readonly #users = new WeakMap<object, string>();
+  readonly #clock = new Timestamps();
+  /** Bytes and not strings: many small strings that live for a while are what a garbage collector is slowest with. */
+  #gathered = Buffer.allocUnsafeSlow(gatheredBytes);
+  #used = 0;
+  #timer: NodeJS.Timeout | undefined;
   #failed = false;
 
+  /** @throws UsageError when the file cannot be opened. */
   constructor({ path, registry, log }: AuditFileOptions) {
-    // A WriteStream gathers what comes while a write is under way into one next write.
-    this.#stream =
-      path === '-'
-        ? createWriteStream('', { fd: 1, autoClose: false })
-        : createWriteStream(path, { flags: 'a', mode: 0o600 });
+    this.#stream = path === '-' ? standardOutput() : createWriteStream('', { fd: openFile(path) });
     this.#dropped = new Counter({
       name: 'sojourn_audit_events_dropped_total',
       help: 'Audit lines that were lost because the audit log did not take them.',
@@ -91,15 +100,33 @@ export class AuditFile implements AuditLog {
       this.#dropped.inc();
       return;
     }
-    this.#stream.write(this.#line(call));
+    const line = this.#line(call);
+    const most = line.length * widest;
+    if (this.#used + most > gatheredBytes) this.#flush();
+    if (most > gatheredBytes) {
+      this.#stream.write(line);
+      return;
+    }
+    this.#used += this.#gathered.write(line, this.#used);
+    this.#timer ??= setTimeout(() => this.#flush(), gatherMs);
   }
 
   async stop(): Promise<void> {
+    this.#flush();
     if (this.#failed) return;
     await new Promise<void>((resolve) => {
       this.#stream.once('error', () => resolve());
       this.#stream.end(() => resolve());
     });
+  }
+
+  #flush(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#failed || this.#used === 0) return;
+    this.#stream.write(this.#gathered.subarray(0, this.#used));
+    this.#gathered = Buffer.allocUnsafeSlow(gatheredBytes);
+    this.#used = 0;
   }
 
   /** By hand, because this is on the way of every call: only texts from outside need an encoder. */
@@ -114,11 +141,11 @@ export class AuditFile implements AuditLog {
     return (
       `{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":${id},"stage":"ResponseComplete",` +
       `"requestURI":${JSON.stringify(path)},"verb":"${call.verb}","user":${this.#user(call.user)},${source}` +
-      `"objectRef":{"resource":"${resource}","namespace":"${namespace}","name":"${name}"${uid},` +
+      `"objectRef":{"resource":"${resource}","namespace":${JSON.stringify(namespace)},"name":${JSON.stringify(name)}${uid},` +
       `"apiGroup":"${group}","apiVersion":"${version}","subresource":"proxy"},` +
       `"responseStatus":{"metadata":{},"code":${call.code}},` +
-      `"requestReceivedTimestamp":"${new Date(begunAt).toISOString()}",` +
-      `"stageTimestamp":"${new Date(begunAt + durationMs).toISOString()}",` +
+      `"requestReceivedTimestamp":"${this.#clock.format(begunAt)}",` +
+      `"stageTimestamp":"${this.#clock.format(Math.trunc(begunAt + durationMs))}",` +
       `"annotations":{"sojourn.dev/route":"${call.route}","sojourn.dev/outcome":"${call.outcome}",` +
       `"sojourn.dev/bytes-received":"${traffic.received}","sojourn.dev/bytes-sent":"${traffic.sent}",` +
       `"sojourn.dev/duration-ms":"${durationMs.toFixed(3)}"}}\n`
@@ -132,5 +159,43 @@ export class AuditFile implements AuditLog {
     const text = JSON.stringify({ username, uid, groups });
     this.#users.set(user, text);
     return text;
+  }
+}
+
+/** Standard output as a stream of one's own, which may be ended. */
+/** At once and not when the first line comes: nobody should have to find out by missing lines. */
+function openFile(path: string): number {
+  try {
+    return openSync(path, 'a', 0o600);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new UsageError(
+      `--audit-log-path ${path} cannot be opened (${code}); name another file, or - for standard output`,
+    );
+  }
+}
+
+function standardOutput(): Writable {
+  if (fstatSync(1).isFile()) return createWriteStream('', { fd: 1, autoClose: false });
+  // process.stdout makes a pipe non-blocking, for the process's log too: it alone can wait for a reader that is slow,
+  // whereas a file's stream takes EAGAIN for the end of its file.
+  const { stdout } = process;
+  return new Writable({ write: (lines: Buffer, _encoding, done) => stdout.write(lines, done) });
+}
+
+/** Times as ISO 8601 has them, in UTC. What is the same for a second is written out once a second. */
+class Timestamps {
+  #second = Number.NaN;
+  #text = '';
+
+  /** @param time whole milliseconds since the epoch. */
+  format(time: number): string {
+    const milliseconds = time % 1000;
+    const second = time - milliseconds;
+    if (second !== this.#second) {
+      this.#second = second;
+      this.#text = new Date(second).toISOString().slice(0, -'000Z'.length);
+    }
+    return `${this.#text}${String(milliseconds).padStart(3, '0')}Z`;
   }
 }

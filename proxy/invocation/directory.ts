@@ -1,10 +1,14 @@
 import type { KubeClient } from '../../apis/client/transport.ts';
-import { ApiError, hasReason } from '../../apis/machinery/errors.ts';
+import { ApiError } from '../../apis/machinery/errors.ts';
+import { findCondition } from '../../apis/machinery/meta.ts';
+import { parseTime } from '../../apis/machinery/time.ts';
 import type { Log } from '../../apis/runtime/log.ts';
 import type { Probe } from '../../apis/runtime/operations.ts';
 import { addressProblem } from './addresses.ts';
+import { endingOf, sessionEnded } from './endings/ending.ts';
+import type { EndedSessions } from './endings/tombstones.ts';
 import { notFound } from './errors.ts';
-import { PodIndex } from './pods.ts';
+import { type AnsweringPod, PodIndex } from './pods.ts';
 import { failureOf, type SessionRecord } from './session-record.ts';
 import { UnknownSessions } from './unknown-sessions.ts';
 
@@ -24,15 +28,41 @@ export interface Location {
   address: string;
 }
 
+/** Why a session cannot be invoked now, and what may change that. */
+interface Obstacle {
+  error: ApiError;
+  cure: 'none' | 'may be unseen' | 'must be woken' | 'will be ready' | 'trouble may pass';
+}
+
+/** In the words of Kubernetes. */
+interface Reason {
+  reason: string;
+  message: string;
+}
+
 export interface WaitOptions {
   timeoutMs: number;
+  /** How long it may wait at most while something keeps the session's Pod from running; a few seconds when absent. */
+  troubledTimeoutMs?: number;
   /** Ends the wait early, with its reason. */
   signal: AbortSignal;
+}
+
+/** Brings sessions back that were suspended for being idle. */
+export interface Wakeup {
+  /**
+   * Resolves when the session is wanted again; the watch tells when it is there. Any number of calls cost one write.
+   * @throws ApiError Gone, ServiceUnavailable.
+   */
+  wake(record: SessionRecord): Promise<void>;
 }
 
 export interface DirectoryOptions {
   client: KubeClient;
   sandboxes: SandboxSource;
+  /** Why sessions are no more. */
+  ended: EndedSessions;
+  wakeup: Wakeup;
   /** Dial Pods in 127.0.0.0/8; only a local cluster has such. */
   allowLoopbackPods: boolean;
   log: Log;
@@ -40,24 +70,35 @@ export interface DirectoryOptions {
 
 /** After this a session that exists and that the watch has not brought is looked for again. */
 const unseenMs = 1_000;
+/** Kubernetes tries again by itself what keeps a Pod from running: a call waits so long for it to heal. */
+const troubledMs = 5_000;
+/** The longest delay that a timer can have. */
+const longestTimerMs = 2 ** 31 - 1;
 const synchronizing = 'the sessions are still being read from kube-apiserver';
 
 /** Where every session is, from memory; or why it cannot be invoked. */
 export class Directory {
   readonly #sandboxes: SandboxSource;
   readonly #allowLoopback: boolean;
-  readonly #pods: PodIndex;
+  /** The Pods of the sessions. */
+  readonly pods: PodIndex;
+  readonly #ended: EndedSessions;
+  readonly #wakeup: Wakeup;
   readonly #unknown: UnknownSessions;
   readonly #waiters = new Map<string, Set<() => void>>();
-  readonly #unsubscribe: () => void;
+  /** Where a Pod was found to be, because looking at an address costs more than all the rest. */
+  readonly #locations = new WeakMap<AnsweringPod, Location>();
+  readonly #unsubscribe: (() => void)[];
 
-  constructor({ client, sandboxes, allowLoopbackPods, log }: DirectoryOptions) {
+  constructor({ client, sandboxes, ended, wakeup, allowLoopbackPods, log }: DirectoryOptions) {
     this.#sandboxes = sandboxes;
     this.#allowLoopback = allowLoopbackPods;
     const wake = (key: string) => this.#wake(key);
-    this.#pods = new PodIndex({ client, log, onChange: wake });
+    this.pods = new PodIndex({ client, log });
+    this.#ended = ended;
+    this.#wakeup = wakeup;
     this.#unknown = new UnknownSessions(client);
-    this.#unsubscribe = sandboxes.onChange(wake);
+    this.#unsubscribe = [sandboxes.onChange(wake), this.pods.onChange(wake)];
   }
 
   get probe(): Probe {
@@ -65,12 +106,12 @@ export class Directory {
   }
 
   start(): void {
-    this.#pods.start();
+    this.pods.start();
   }
 
   async stop(): Promise<void> {
-    this.#unsubscribe();
-    await this.#pods.stop();
+    for (const unsubscribe of this.#unsubscribe) unsubscribe();
+    await this.pods.stop();
   }
 
   /** The session of a name, whatever its state. */
@@ -81,23 +122,29 @@ export class Directory {
   /** Where a session is, if it can be invoked now. */
   ifReady(namespace: string, name: string): Location | undefined {
     const found = this.#look(namespace, name);
-    return found instanceof ApiError ? undefined : found;
+    return 'error' in found ? undefined : found;
   }
 
   /**
-   * Where a session is as soon as it can be invoked. Woken by changes, never polling.
-   * @throws ApiError NotFound, Gone, SessionSuspended, SessionFailed, UpstreamFailed (the Pod's address is refused),
+   * Where a session is as soon as it can be invoked. Woken by changes, never polling. One whose Pod does not run for a
+   * reason that may heal is waited for only a little: the caller is told the reason.
+   * @throws ApiError NotFound, Gone (it is being deleted, or it has ended; why is in the details), SessionSuspended, SessionFailed, UpstreamFailed (the Pod's address is refused),
    * ServiceUnavailable before the first sync, SessionNotReady after the time is over; the signal's reason when it aborts.
    */
-  async waitUntilReady(namespace: string, name: string, { timeoutMs, signal }: WaitOptions): Promise<Location> {
-    const deadline = performance.now() + timeoutMs;
+  async waitUntilReady(namespace: string, name: string, options: WaitOptions): Promise<Location> {
+    const { timeoutMs, troubledTimeoutMs = troubledMs, signal } = options;
+    const begun = performance.now();
+    let exists = false;
     for (;;) {
       signal.throwIfAborted();
-      const remainingMs = deadline - performance.now();
       const found = this.#look(namespace, name);
-      if (!(found instanceof ApiError)) return found;
-      if (!hasReason(found, 'SessionNotReady', 'NotFound') || remainingMs <= 0) throw found;
-      const missing = found.reason === 'NotFound';
+      if (!('error' in found)) return found;
+      const { error, cure } = found;
+      if (cure === 'none') throw error;
+      const patienceMs = cure === 'trouble may pass' ? Math.min(timeoutMs, troubledTimeoutMs) : timeoutMs;
+      const remainingMs = begun + patienceMs - performance.now();
+      const missing = cure === 'may be unseen';
+      if (remainingMs <= 0) throw missing && exists ? unseen() : error;
       // Subscribed before anything is awaited, so that no change is missed.
       const change = this.#nextChange(`${namespace}/${name}`, {
         timeoutMs: missing ? Math.min(remainingMs, unseenMs) : remainingMs,
@@ -105,32 +152,50 @@ export class Directory {
       });
       try {
         // A session that was created a moment ago may be on its way to us: its creator knows already that it exists.
-        if (missing && !(await this.#unknown.exists(namespace, name))) throw found;
-        await change.happened;
+        if (missing) exists = await this.#unknown.exists(namespace, name);
+        if (missing && !exists) throw (await this.#ended.find(namespace, { name })) ?? error;
+        const asleep = cure === 'must be woken' ? this.#sandboxes.get(namespace, name) : undefined;
+        if (asleep === undefined) await change.happened;
+        else await Promise.race([change.happened, this.#wakeup.wake(asleep).then(() => change.happened)]);
       } finally {
         change.stop();
       }
     }
   }
 
-  /** Where a session is now, or why it is nowhere. An error that waiting may cure is a SessionNotReady. */
-  #look(namespace: string, name: string): Location | ApiError {
+  /** Where a session is now, or why it is nowhere. */
+  #look(namespace: string, name: string): Location | Obstacle {
     if (!this.#synced) {
-      return new ApiError('ServiceUnavailable', `${synchronizing}; try again`, { retryAfterSeconds: 1 });
+      return final(new ApiError('ServiceUnavailable', `${synchronizing}; try again`, { retryAfterSeconds: 1 }));
     }
     const record = this.#sandboxes.get(namespace, name);
-    if (record === undefined) return notFound(name);
+    if (record === undefined) return { error: notFound(name), cure: 'may be unseen' };
     const problem = stateProblem(record);
     if (problem !== undefined) return problem;
-    const pod = this.#pods.readyPodOf(record.sandboxUid);
-    if (pod === undefined) return notReady(record);
+    const pod = this.pods.readyPodOf(record.sandboxUid);
+    if (pod === undefined || !isPodOf(record, pod)) return this.#troubleOf(record) ?? notReady(record);
+    const known = this.#locations.get(pod);
+    if (known?.record === record) return known;
     const refusal = addressProblem(pod.address, { allowLoopback: this.#allowLoopback });
-    if (refusal === undefined) return { record, podUid: pod.uid, address: pod.address };
-    return new ApiError('UpstreamFailed', `the session cannot be reached: the address of its Pod ${refusal}`);
+    if (refusal === undefined) {
+      const location = { record, podUid: pod.uid, address: pod.address };
+      this.#locations.set(pod, location);
+      return location;
+    }
+    return final(new ApiError('UpstreamFailed', `the session cannot be reached: the address of its Pod ${refusal}`));
+  }
+
+  /** What keeps the Pod from running: as it says itself, as somebody has recorded it, or as the scheduler says. */
+  #troubleOf(record: SessionRecord): Obstacle | undefined {
+    const pod = this.pods.podOf(record.sandboxUid);
+    const recorded = record.failure?.podUid === pod?.uid ? record.failure : undefined;
+    const failure = pod?.failure ?? recorded ?? unschedulable(record);
+    if (failure === undefined) return undefined;
+    return failure.final ? failed(failure) : troubled(record, failure);
   }
 
   get #synced(): boolean {
-    return this.#sandboxes.synced && this.#pods.synced;
+    return this.#sandboxes.synced && this.pods.synced;
   }
 
   #wake(key: string): void {
@@ -138,9 +203,12 @@ export class Directory {
   }
 
   /** The next change of a session or its Pod, the end of the time or the abort, whichever is first. */
-  #nextChange(key: string, { timeoutMs, signal }: WaitOptions): { happened: Promise<void>; stop: () => void } {
+  #nextChange(
+    key: string,
+    { timeoutMs, signal }: Pick<WaitOptions, 'timeoutMs' | 'signal'>,
+  ): { happened: Promise<void>; stop: () => void } {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, Math.max(0, timeoutMs));
+    const timer = setTimeout(resolve, Math.min(Math.max(0, timeoutMs), longestTimerMs));
     const waiters = this.#waiters.get(key) ?? new Set();
     const wake = () => resolve();
     waiters.add(wake);
@@ -157,33 +225,80 @@ export class Directory {
 }
 
 /** Why a session's own state keeps it from being invoked. */
-function stateProblem(record: SessionRecord): ApiError | undefined {
+function stateProblem(record: SessionRecord): Obstacle | undefined {
   const { spec, status } = record.session;
   switch (status?.phase) {
     case 'Terminating':
-      return new ApiError('Gone', 'the session is being deleted; create a new one');
-    case 'Failed': {
-      const { reason, message } = failureOf(record);
-      return new ApiError(
-        'SessionFailed',
-        `the session cannot run: ${reason}: ${message}; delete it and create another`,
-      );
-    }
+      return final(terminating(record));
+    case 'Failed':
+      return failed(failureOf(record));
     case 'Suspending':
     case 'Suspended':
-      if (!spec.suspended) return notReady(record);
-      return new ApiError(
-        'SessionSuspended',
-        'the session is suspended by its spec; set spec.suspended to false first',
+      if (!spec.suspended) return { ...notReady(record), cure: 'must be woken' };
+      return final(
+        new ApiError('SessionSuspended', 'the session is suspended by its spec; set spec.suspended to false first'),
       );
+    case 'Resuming':
+      // Its Pod is still the one that is going.
+      return record.suspension.operatingMode === 'Suspended' ? notReady(record) : undefined;
     default:
       return undefined;
   }
 }
 
-function notReady({ session }: SessionRecord): ApiError {
+/**
+ * Whether a Pod is the one that the session has now. What is known of Pods may be older than what is known of sessions:
+ * after a suspension it may be the Pod from before.
+ */
+function isPodOf({ session: { status } }: SessionRecord, { address }: AnsweringPod): boolean {
+  if (status?.phase === 'Resuming') return false;
+  return status?.phase !== 'Ready' || status.addresses === undefined || status.addresses.includes(address);
+}
+
+/** It exists, but the watch lags so far behind that nothing is known of it. */
+function unseen(): ApiError {
+  return new ApiError('SessionNotReady', 'the session is known to kube-apiserver, but not here yet; try again', {
+    retryAfterSeconds: 1,
+  });
+}
+
+/** A finalizer may hold a session long after its time was over. */
+function terminating({ session }: SessionRecord): ApiError {
+  const { name = '', uid = '', deletionTimestamp } = session.metadata;
+  const ending = endingOf(session, parseTime(deletionTimestamp) ?? 0);
+  return ending.reason === 'IdleTimeout' || ending.reason === 'MaxDuration'
+    ? sessionEnded(ending, { name, uid })
+    : new ApiError('Gone', 'the session is being deleted; create a new one');
+}
+
+function final(error: ApiError): Obstacle {
+  return { error, cure: 'none' };
+}
+
+function failed({ reason, message }: Reason): Obstacle {
+  const sentence = `the session cannot run: ${reason}: ${message}; delete it and create another`;
+  return final(new ApiError('SessionFailed', sentence, { details: { causes: [{ reason, message }] } }));
+}
+
+function troubled({ session }: SessionRecord, { reason, message }: Reason): Obstacle {
+  const phase = session.status?.phase ?? 'Pending';
+  const sentence = `the session is ${phase} and has no ready Pod: ${reason}: ${message}; Kubernetes goes on trying, try again later`;
+  const error = new ApiError('SessionNotReady', sentence, {
+    details: { causes: [{ reason, message }] },
+    retryAfterSeconds: 1,
+  });
+  return { error, cure: 'trouble may pass' };
+}
+
+/** No node takes the Pod. */
+function unschedulable({ session }: SessionRecord): (Reason & { final: false }) | undefined {
+  const scheduled = findCondition(session.status?.conditions, 'PodScheduled');
+  return scheduled?.status === 'False' ? { ...scheduled, final: false } : undefined;
+}
+
+function notReady({ session }: SessionRecord): Obstacle {
   const ready = session.status?.conditions?.find((condition) => condition.type === 'Ready');
   const because = ready === undefined || ready.status === 'True' ? '' : ` (${ready.reason})`;
   const message = `the session is ${session.status?.phase ?? 'Pending'}${because} and has no ready Pod; try again`;
-  return new ApiError('SessionNotReady', message, { retryAfterSeconds: 1 });
+  return { error: new ApiError('SessionNotReady', message, { retryAfterSeconds: 1 }), cure: 'will be ready' };
 }

@@ -7,6 +7,9 @@ import { ActivityTracker } from './activity/tracker.ts';
 import { type AuditLog, noAudit } from './audit.ts';
 import { Credentials } from './credentials.ts';
 import { Directory, type Location, type SandboxSource, type WaitOptions } from './directory.ts';
+import { Chronicle, type TransitionSource } from './endings/chronicle.ts';
+import { FailureRecorder } from './endings/failure-recorder.ts';
+import { EndedSessions } from './endings/tombstones.ts';
 import { defaultSettings, type InvocationSettings } from './flags.ts';
 import { Invoker, type RequestInvocation, type UpgradeInvocation } from './invoke.ts';
 import { KeyRing } from './keys/key-ring.ts';
@@ -14,6 +17,7 @@ import { Ledger, type Refusal } from './ledger.ts';
 import { InFlight } from './limits.ts';
 import { InvocationMetrics } from './metrics.ts';
 import { createSandboxAgent } from './sandbox-agent.ts';
+import { Suspension } from './suspension/suspension.ts';
 import { CredentialMetrics } from './token-metrics.ts';
 import { Watchdog } from './watchdog.ts';
 
@@ -21,6 +25,8 @@ export interface InvocationPathOptions {
   client: KubeClient;
   /** The sessions; started and stopped by whoever gives them. */
   sandboxes: SandboxSource;
+  /** What happens to them. */
+  transitions: TransitionSource;
   /** Dial Pods in 127.0.0.0/8; only a local cluster has such. */
   allowLoopbackPods: boolean;
   registry: Registry;
@@ -40,6 +46,10 @@ export interface InvocationPath {
   /** Keeps sessions alive that are in use. */
   activity: ActivityTracker;
   keys: KeyRing;
+  /** Tells what happens to sessions in Events. */
+  chronicle: Pick<Chronicle, 'created' | 'deleted'>;
+  /** Why sessions are no more. */
+  ended: EndedSessions;
   /** The places of calls in flight. */
   inFlight: InFlight;
   ready: readonly Probe[];
@@ -58,7 +68,7 @@ export interface InvocationPath {
 
 /** Builds the invocation path that every front runs, so that a call counts and behaves the same through each of them. */
 export function createInvocationPath(options: InvocationPathOptions): InvocationPath {
-  const { client, sandboxes, allowLoopbackPods, registry, log } = options;
+  const { client, sandboxes, transitions, allowLoopbackPods, registry, log } = options;
   const now = options.now ?? Date.now;
   const settings = { ...defaultSettings, ...options.settings };
   const dispatcher = createSandboxAgent();
@@ -69,8 +79,20 @@ export function createInvocationPath(options: InvocationPathOptions): Invocation
     now,
     times: settings.keyTimes,
   });
-  const directory = new Directory({ client, sandboxes, allowLoopbackPods, log });
+  const ended = new EndedSessions({ client, log });
+  const chronicle = new Chronicle({ client, transitions, ended, log, now });
   const activity = new ActivityTracker({ client, sandboxes, registry, log, now });
+  const isInUse = (key: string) => activity.isInUse(key);
+  const suspension = new Suspension({ client, sandboxes, isInUse, registry, log, now });
+  const directory = new Directory({ client, sandboxes, ended, wakeup: suspension, allowLoopbackPods, log });
+  const failures = new FailureRecorder({
+    client,
+    sandboxes,
+    pods: directory.pods,
+    log,
+    onSeen: (record, failure) => chronicle.failing(record, failure),
+    onRecorded: (record, failure) => chronicle.failed(record, failure),
+  });
   const credentials = new Credentials({ keys, sandboxes, dispatcher, metrics: new CredentialMetrics(registry), now });
   const patience = { request: settings.request, upgrade: settings.upgrade };
   const watchdog = new Watchdog(Object.values(patience));
@@ -95,17 +117,26 @@ export function createInvocationPath(options: InvocationPathOptions): Invocation
   return {
     activity,
     keys,
+    chronicle,
+    ended,
     inFlight,
     ready: [keys.probe, directory.probe],
     start: () => {
       activity.start();
+      suspension.start();
+      chronicle.start();
+      failures.start();
       keys.start();
       directory.start();
     },
     stop: async () => {
       credentials.stop();
       watchdog.stop();
-      await Promise.all([activity.stop(), keys.stop(), directory.stop(), dispatcher.destroy()]);
+      suspension.stop();
+      await Promise.all([
+        ...[activity.stop(), chronicle.stop(), failures.stop()],
+        ...[keys.stop(), directory.stop(), dispatcher.destroy()],
+      ]);
     },
     waitUntilReady: (namespace, name, wait) => directory.waitUntilReady(namespace, name, wait),
     refuse: (refusal) => ledger.refuse(refusal),

@@ -1,15 +1,15 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Agent } from 'undici';
-import { ApiError } from '../../apis/machinery/errors.ts';
+import { ApiError, hasReason } from '../../apis/machinery/errors.ts';
 import type { ClientRequest, ClientResponse } from '../../apis/runtime/listener.ts';
 import { bodyLimitBytes, daemonPort } from '../../apis/wire/daemon.ts';
 import { originOf } from './addresses.ts';
 import type { Credentials } from './credentials.ts';
 import type { Directory, Location } from './directory.ts';
 import { chooseEndpoint } from './endpoints.ts';
-import { aboutSession } from './errors.ts';
-import { hasBody } from './exchange.ts';
+import { aboutSession, notFound } from './errors.ts';
+import { hasBody, isGone } from './exchange.ts';
 import { type ForwardCall, type ForwardEnd, forward } from './forward.ts';
 import type { Arrival, Ledger, OpenCall } from './ledger.ts';
 import type { InvocationKind } from './metrics.ts';
@@ -37,6 +37,8 @@ export interface Invocation {
   verb: string;
   namespace: string;
   name: string;
+  /** uid of the session that is meant; whichever has the name when absent. */
+  uid?: string;
   /** What follows `/proxy` in the request line: raw path and query. */
   target: string;
   user: InvocationUser;
@@ -79,6 +81,15 @@ export interface InvokerOptions {
   answerTimeoutMs: number;
 }
 
+/** Who waits for the answer. */
+interface Client {
+  /** Closed when it leaves. */
+  connection: ClientResponse | Duplex;
+  isGone: () => boolean;
+}
+
+type Unreachable = Extract<ForwardEnd, { kind: 'unreachable' }>;
+
 /** Where one attempt goes and what it shows there. */
 interface Route {
   origin: string;
@@ -107,7 +118,8 @@ export class Invoker {
         ? new RequestBody({ request, limitBytes: bodyLimitBytes, traffic: open.traffic, onWanted: call.sendContinue })
         : undefined;
       const canRepeat = () => body?.begun !== true;
-      return await this.#attempt(call, { client: response, open, canRepeat }, async (route) => {
+      const client = { connection: response, isGone: () => isGone(response) };
+      return await this.#attempt(call, { client, open, canRepeat }, async (route) => {
         const { answerTimeoutMs, dispatcher } = this.#options;
         return await forward(dispatcher, { ...route, ...hooks(open), request, response, body, answerTimeoutMs });
       });
@@ -118,7 +130,8 @@ export class Invoker {
   async invokeUpgrade(call: UpgradeInvocation): Promise<void> {
     const { request, socket, head } = call;
     await this.#accounted('upgrade', { call, request }, async (open) => {
-      return await this.#attempt(call, { client: socket, open, canRepeat: () => true }, async (route) => {
+      const client = { connection: socket, isGone: () => socket.destroyed };
+      return await this.#attempt(call, { client, open, canRepeat: () => true }, async (route) => {
         return await forwardUpgrade({ ...route, ...hooks(open), request, socket, head });
       });
     });
@@ -148,29 +161,51 @@ export class Invoker {
   /** Runs attempts until one has an end that is none of ours to repair. The session is in use meanwhile. */
   async #attempt(
     call: Invocation,
-    { client, open, canRepeat }: { client: ClientResponse | Duplex; open: OpenCall; canRepeat: () => boolean },
+    { client, open, canRepeat }: { client: Client; open: OpenCall; canRepeat: () => boolean },
     send: (route: Route) => Promise<ForwardEnd | UpgradeEnd>,
   ): Promise<ForwardEnd | UpgradeEnd> {
     const path = sandboxPath(call.target);
-    let lease: Lease | undefined;
+    let used: { sandboxUid: string; lease: Lease } | undefined;
+    // While a call waits, its session may end and another one take the name.
     const use = async (record: SessionRecord) => {
-      open.sessionUid = record.session.metadata.uid;
-      lease ??= await this.#options.activity.begin(record);
+      const { uid } = record.session.metadata;
+      if (call.uid !== undefined && uid !== call.uid) throw notFound(call.name);
+      open.sessionUid = uid;
+      if (used?.sandboxUid === record.sandboxUid) return;
+      used?.lease.end();
+      used = undefined;
+      used = { sandboxUid: record.sandboxUid, lease: await this.#options.activity.begin(record) };
     };
     try {
       for (let attempt = 1; ; attempt += 1) {
-        const location = await this.#locate(call, client, use);
-        if (lease === undefined) await use(location.record);
-        const end = await send(await this.#route(location, call.user, path));
+        let location = await this.#locate(call, client, use);
+        const isFirstUse = used?.sandboxUid !== location.record.sandboxUid;
+        await use(location.record);
+        // Its use may have had to be written first, and somebody may have suspended it before that.
+        if (isFirstUse) location = await this.#locate(call, client, use);
+        const route = await this.#routeOrFailure(location, call.user, path);
+        open.throwIfInterrupted();
+        const end = 'kind' in route ? route : await send(route);
         if (end.kind === 'unknown-key') this.#options.credentials.keyRefused(location.podUid);
         else if (end.kind !== 'unreachable') return end;
+        open.throwIfInterrupted();
         if (attempt < attempts && canRepeat()) continue;
         if (end.kind === 'unknown-key') throw keyNotReady();
         // Where our daemon belongs and nothing listens, it is being started again in its Pod.
         throw location.record.authMode === 'sojourn' ? daemonRestarting(end.error) : end.error;
       }
     } finally {
-      lease?.end();
+      used?.lease.end();
+    }
+  }
+
+  /** A Pod that does not take our keys is as good as one that nobody can reach: nothing of the request was sent. */
+  async #routeOrFailure(location: Location, user: TokenUser, path: string): Promise<Route | Unreachable> {
+    try {
+      return await this.#route(location, user, path);
+    } catch (error) {
+      if (hasReason(error, 'UpstreamFailed', 'UpstreamTimeout')) return { kind: 'unreachable', error };
+      throw error;
     }
   }
 
@@ -189,7 +224,7 @@ export class Invoker {
   /** Where the session is; a session that is on its way is waited for, as long as the client does so too. */
   async #locate(
     { namespace, name }: Invocation,
-    client: ClientResponse | Duplex,
+    client: Client,
     use: (record: SessionRecord) => Promise<void>,
   ): Promise<Location> {
     const { directory, readyTimeoutMs } = this.#options;
@@ -199,14 +234,14 @@ export class Invoker {
     // Somebody waits for it, so it must not be idled away while it starts.
     if (record !== undefined && isStarting(record)) await use(record);
     // Its "close" would not come a second time.
-    if (client.destroyed) throw new ClientGone();
+    if (client.isGone()) throw new ClientGone();
     const gone = new AbortController();
     const onClose = () => gone.abort(new ClientGone());
-    client.once('close', onClose);
+    client.connection.once('close', onClose);
     try {
       return await directory.waitUntilReady(namespace, name, { timeoutMs: readyTimeoutMs, signal: gone.signal });
     } finally {
-      client.off('close', onClose);
+      client.connection.off('close', onClose);
     }
   }
 }

@@ -65,9 +65,11 @@ export class OpenCall implements WatchedCall {
   readonly #begunAt = Date.now();
   readonly #begun = performance.now();
   readonly #session: string;
+  /** Taken now: a connection that is over, as an HTTP/2 request that is answered, does not know it any more. */
+  readonly #sourceAddress: string | undefined;
   #admitted = false;
   #interrupt: ((error: ApiError) => void) | undefined;
-  #expired = false;
+  #interruption: ApiError | undefined;
 
   constructor(options: LedgerOptions, arrival: Arrival) {
     const { kind, call } = arrival;
@@ -76,6 +78,7 @@ export class OpenCall implements WatchedCall {
     this.patience = options.patience[kind];
     this.#labels = { route: call.route, kind };
     this.#session = `${call.namespace}/${call.name}`;
+    this.#sourceAddress = arrival.request.socket?.remoteAddress;
     options.metrics.begun(this.#labels);
   }
 
@@ -97,8 +100,16 @@ export class OpenCall implements WatchedCall {
   }
 
   interrupt(error: ApiError): void {
-    this.#expired = true;
+    this.#interruption = error;
     this.#interrupt?.(error);
+  }
+
+  /**
+   * Keeps a call from being carried again once its time is over.
+   * @throws ApiError that it was interrupted with.
+   */
+  throwIfInterrupted(): void {
+    if (this.#interruption !== undefined) throw this.#interruption;
   }
 
   /** It is over. @param code HTTP status, 0 when none was sent. */
@@ -107,7 +118,7 @@ export class OpenCall implements WatchedCall {
     const { call, request } = this.#arrival;
     if (this.#admitted) inFlight.leave(call.user.username, this.#session);
     watchdog.forget(this);
-    const ended = this.#expired ? 'expired' : outcome;
+    const ended = this.#interruption === undefined ? outcome : 'expired';
     metrics.ended(this.#labels, code, ended, this.traffic);
     const { route, verb, user, namespace, name } = call;
     audit.write({
@@ -117,7 +128,7 @@ export class OpenCall implements WatchedCall {
       namespace,
       name,
       requestUri: request.url ?? '',
-      sourceAddress: request.socket?.remoteAddress,
+      sourceAddress: this.#sourceAddress,
       auditId: singleHeader(request.headers['audit-id']),
       sessionUid: this.sessionUid,
       code,

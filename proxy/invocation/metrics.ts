@@ -17,20 +17,39 @@ export interface InvocationLabels {
   kind: InvocationKind;
 }
 
+/**
+ * What is counted of the invocations with some labels. Plain numbers, which the metrics take over when they are read: to
+ * find a series of prom-client by its labels costs as much as a good part of a call.
+ */
+interface Tally {
+  labels: Readonly<{ route: RouteKind; kind: InvocationKind }>;
+  inFlight: number;
+  bytes: { received: number; sent: number };
+  /** Numbers by HTTP status code. */
+  ended: Map<Outcome, Map<number, number>>;
+}
+
 /** The metrics of the invocation path. Their labels are bounded: no session, Pod, user or path. */
 export class InvocationMetrics {
-  readonly #total: Counter<'route' | 'kind' | 'code' | 'outcome'>;
   readonly #firstByte: Histogram<'route' | 'kind'>;
-  readonly #inFlight: Gauge<'route' | 'kind'>;
-  readonly #bytes: Counter<'route' | 'kind' | 'direction'>;
+  readonly #tallies = new Map<string, Tally>();
 
   constructor(registry: Registry) {
     const registers = [registry];
-    this.#total = new Counter({
+    const tallies = this.#tallies;
+    new Counter({
       name: 'sojourn_invocations_total',
       help: 'Invocations that ended, by route, kind (request, upgrade), HTTP status code and outcome.',
       labelNames: ['route', 'kind', 'code', 'outcome'],
       registers,
+      collect() {
+        this.reset();
+        for (const { labels, ended } of tallies.values()) {
+          for (const [outcome, codes] of ended) {
+            for (const [code, count] of codes) this.inc({ ...labels, code, outcome }, count);
+          }
+        }
+      },
     });
     this.#firstByte = new Histogram({
       name: 'sojourn_invocation_first_byte_seconds',
@@ -39,22 +58,32 @@ export class InvocationMetrics {
       buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300],
       registers,
     });
-    this.#inFlight = new Gauge({
+    new Gauge({
       name: 'sojourn_invocations_in_flight',
       help: 'Invocations being carried out now, streams and upgraded connections among them.',
       labelNames: ['route', 'kind'],
       registers,
+      collect() {
+        for (const { labels, inFlight } of tallies.values()) this.set(labels, inFlight);
+      },
     });
-    this.#bytes = new Counter({
+    new Counter({
       name: 'sojourn_invocation_bytes_total',
       help: 'Bytes of bodies and upgraded connections, from clients (received) and to them (sent).',
       labelNames: ['route', 'kind', 'direction'],
       registers,
+      collect() {
+        this.reset();
+        for (const { labels, bytes } of tallies.values()) {
+          this.inc({ ...labels, direction: 'received' }, bytes.received);
+          this.inc({ ...labels, direction: 'sent' }, bytes.sent);
+        }
+      },
     });
   }
 
-  begun({ route, kind }: InvocationLabels): void {
-    this.#inFlight.inc({ route, kind });
+  begun(labels: InvocationLabels): void {
+    this.#tally(labels).inFlight += 1;
   }
 
   /** @param seconds since the invocation arrived. */
@@ -63,10 +92,27 @@ export class InvocationMetrics {
   }
 
   /** @param code HTTP status, 0 when none was sent. */
-  ended({ route, kind }: InvocationLabels, code: number, outcome: Outcome, { received, sent }: Traffic): void {
-    this.#inFlight.dec({ route, kind });
-    this.#total.inc({ route, kind, code, outcome });
-    if (received > 0) this.#bytes.inc({ route, kind, direction: 'received' }, received);
-    if (sent > 0) this.#bytes.inc({ route, kind, direction: 'sent' }, sent);
+  ended(labels: InvocationLabels, code: number, outcome: Outcome, { received, sent }: Traffic): void {
+    const tally = this.#tally(labels);
+    tally.inFlight -= 1;
+    tally.bytes.received += received;
+    tally.bytes.sent += sent;
+    let codes = tally.ended.get(outcome);
+    if (codes === undefined) {
+      codes = new Map();
+      tally.ended.set(outcome, codes);
+    }
+    codes.set(code, (codes.get(code) ?? 0) + 1);
+  }
+
+  #tally(labels: InvocationLabels): Tally {
+    const key = `${labels.route} ${labels.kind}`;
+    let tally = this.#tallies.get(key);
+    if (tally === undefined) {
+      const { route, kind } = labels;
+      tally = { labels: { route, kind }, inFlight: 0, bytes: { received: 0, sent: 0 }, ended: new Map() };
+      this.#tallies.set(key, tally);
+    }
+    return tally;
   }
 }

@@ -1,12 +1,14 @@
 import { Informer } from '../../apis/client/informer.ts';
 import type { KubeClient } from '../../apis/client/transport.ts';
-import { findCondition, type KubeObject } from '../../apis/machinery/meta.ts';
+import { findCondition } from '../../apis/machinery/meta.ts';
 import { labels, sandboxApi } from '../../apis/names.ts';
 import type { Log } from '../../apis/runtime/log.ts';
+import type { Failure } from '../../apis/v1alpha1/failure.ts';
+import { type FailingPod, podFailure } from './endings/pod-failure.ts';
 
 /** A core/v1 Pod as far as we look into it. */
-interface Pod extends KubeObject {
-  status?: { podIP?: string; conditions?: { type: string; status: string }[] };
+interface Pod extends FailingPod {
+  status?: FailingPod['status'] & { podIP?: string };
 }
 
 /** What is kept of a Pod. */
@@ -18,23 +20,25 @@ export interface PodRecord {
   address: string | undefined;
   ready: boolean;
   terminating: boolean;
+  /** Why it does not run; absent as long as nothing is wrong. */
+  failure: Failure | undefined;
 }
 
 export interface PodIndexOptions {
   client: KubeClient;
   log: Log;
-  /** Called with `namespace/name` of a Sandbox after one of its Pods changed. */
-  onChange: (sandboxKey: string) => void;
 }
+
+/** A Pod that can be dialled; the same object for as long as nothing about it has changed. */
+export type AnsweringPod = PodRecord & { address: string };
 
 /** The Pods that carry our label, by the uid of the Sandbox that controls them. */
 export class PodIndex {
   readonly #informer: Informer<Pod, PodRecord>;
   readonly #bySandbox = new Map<string, Map<string, PodRecord>>();
-  readonly #onChange: (sandboxKey: string) => void;
+  readonly #listeners = new Set<(sandboxKey: string) => void>();
 
-  constructor({ client, log, onChange }: PodIndexOptions) {
-    this.#onChange = onChange;
+  constructor({ client, log }: PodIndexOptions) {
     this.#informer = new Informer<Pod, PodRecord>({
       client,
       log,
@@ -52,6 +56,12 @@ export class PodIndex {
     return this.#informer.synced;
   }
 
+  /** Calls a listener with `namespace/name` of a Sandbox after one of its Pods changed; the returned function ends that. */
+  onChange(listener: (sandboxKey: string) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
   start(): void {
     this.#informer.start();
   }
@@ -61,11 +71,19 @@ export class PodIndex {
   }
 
   /** The Pod of a Sandbox that can answer now: Ready, with an address, and not on its way out. */
-  readyPodOf(sandboxUid: string): (PodRecord & { address: string }) | undefined {
-    for (const pod of this.#bySandbox.get(sandboxUid)?.values() ?? []) {
-      if (pod.ready && !pod.terminating && pod.address !== undefined) return { ...pod, address: pod.address };
-    }
+  readyPodOf(sandboxUid: string): AnsweringPod | undefined {
+    for (const pod of this.#bySandbox.get(sandboxUid)?.values() ?? []) if (canAnswer(pod)) return pod;
     return undefined;
+  }
+
+  /** The Pod that a Sandbox has, whatever its state; the one that stays, if another is on its way out. */
+  podOf(sandboxUid: string): PodRecord | undefined {
+    let leaving: PodRecord | undefined;
+    for (const pod of this.#bySandbox.get(sandboxUid)?.values() ?? []) {
+      if (!pod.terminating) return pod;
+      leaving = pod;
+    }
+    return leaving;
   }
 
   #add(pod: PodRecord): void {
@@ -73,7 +91,7 @@ export class PodIndex {
     const pods = this.#bySandbox.get(pod.sandbox.uid);
     if (pods === undefined) this.#bySandbox.set(pod.sandbox.uid, new Map([[pod.uid, pod]]));
     else pods.set(pod.uid, pod);
-    this.#onChange(`${pod.namespace}/${pod.sandbox.name}`);
+    this.#announce(`${pod.namespace}/${pod.sandbox.name}`);
   }
 
   #remove(pod: PodRecord): void {
@@ -81,11 +99,20 @@ export class PodIndex {
     const pods = this.#bySandbox.get(pod.sandbox.uid);
     pods?.delete(pod.uid);
     if (pods?.size === 0) this.#bySandbox.delete(pod.sandbox.uid);
-    this.#onChange(`${pod.namespace}/${pod.sandbox.name}`);
+    this.#announce(`${pod.namespace}/${pod.sandbox.name}`);
+  }
+
+  #announce(sandboxKey: string): void {
+    for (const listener of this.#listeners) listener(sandboxKey);
   }
 }
 
-function podRecord({ metadata, status }: Pod): PodRecord {
+function canAnswer(pod: PodRecord): pod is AnsweringPod {
+  return pod.ready && !pod.terminating && pod.address !== undefined;
+}
+
+function podRecord(pod: Pod): PodRecord {
+  const { metadata, status } = pod;
   // Only the controller counts: anybody may add a further owner, and a name alone could be another Sandbox's by now.
   const owner = metadata.ownerReferences?.find((reference) => reference.controller === true);
   // The controller gives its Pod the Sandbox's name. Whoever may create Pods can write any owner into one of another name,
@@ -101,5 +128,6 @@ function podRecord({ metadata, status }: Pod): PodRecord {
     address: status?.podIP === undefined || status.podIP === '' ? undefined : status.podIP,
     ready: findCondition(status?.conditions, 'Ready')?.status === 'True',
     terminating: metadata.deletionTimestamp !== undefined,
+    failure: podFailure(pod),
   };
 }

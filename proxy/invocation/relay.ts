@@ -105,6 +105,7 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
+    this.#options.body?.sending();
     if (this.#settled) controller.abort(new Error('the client went away'));
   }
 

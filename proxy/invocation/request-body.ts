@@ -1,3 +1,4 @@
+import { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { ApiError } from '../../apis/machinery/errors.ts';
 import type { ClientRequest } from '../../apis/runtime/listener.ts';
@@ -33,6 +34,7 @@ export class RequestBody {
   readonly #options: RequestBodyOptions;
   #bytes = 0;
   #wanted = false;
+  #whole: Buffer | undefined;
 
   constructor(options: RequestBodyOptions) {
     this.#options = options;
@@ -43,8 +45,23 @@ export class RequestBody {
     return this.#bytes > 0;
   }
 
-  /** A stream of the body for one attempt; the next attempt may open another one as long as nothing has {@link begun}. */
-  open(): Readable {
+  /**
+   * The body for one attempt, whole if it is there already; the next attempt may open it again as long as nothing has
+   * {@link begun}.
+   */
+  open(): Readable | Buffer {
+    this.#whole ??= wholeBody(this.#options.request);
+    return this.#whole ?? this.#stream();
+  }
+
+  /** The request is being sent: a body that was given out whole is taken by that. */
+  sending(): void {
+    if (this.#whole === undefined || this.begun) return;
+    this.#bytes = this.#whole.length;
+    this.#options.traffic.received += this.#whole.length;
+  }
+
+  #stream(): Readable {
     const { request, limitBytes, traffic, silenceMs = longestSilenceMs } = this.#options;
     let reading = false;
     let stalled: NodeJS.Timeout | undefined;
@@ -104,6 +121,13 @@ export class RequestBody {
     this.#wanted = true;
     this.#options.onWanted?.();
   }
+}
+
+/** A short body mostly comes together with its headers; a stream of its own would cost more than the whole request. */
+function wholeBody(request: ClientRequest): Buffer | undefined {
+  if (!(request instanceof IncomingMessage)) return undefined;
+  const length = Number(request.headers['content-length'] ?? Number.NaN);
+  return request.readableLength === length ? ((request.read(length) as Buffer | null) ?? undefined) : undefined;
 }
 
 /**

@@ -1,8 +1,10 @@
 import { findCondition } from '../../apis/machinery/meta.ts';
 import { readDocument } from '../../apis/v1alpha1/document.ts';
+import { type Failure, readFailure } from '../../apis/v1alpha1/failure.ts';
 import { trustAnchorOf } from '../../apis/v1alpha1/pod-template.ts';
 import { projectSession } from '../../apis/v1alpha1/projection.ts';
 import type { Sandbox } from '../../apis/v1alpha1/sandbox.ts';
+import { type SuspensionState, suspensionOf } from '../../apis/v1alpha1/suspension.ts';
 import type { AuthMode, Session } from '../../apis/v1alpha1/types.ts';
 import { fingerprintOf } from '../../apis/wire/trust-anchor.ts';
 
@@ -15,18 +17,25 @@ export interface SessionRecord {
   authMode: AuthMode | undefined;
   /** Fingerprint of the key that its sandbox was told to trust; absent when it was told of none. */
   trustAnchor: string | undefined;
+  /** Why its Pod does not run, as somebody recorded it. */
+  failure: Failure | undefined;
+  /** Whether it is to have no Pod, and how far that has come. */
+  suspension: SuspensionState;
 }
 
 /** Reads a session-bearing Sandbox. Never throws; what cannot be read is a session in phase Failed. */
 export function toSessionRecord(sandbox: Sandbox): SessionRecord {
   const result = readDocument(sandbox);
-  const authMode = 'document' in result ? result.document.runtime.authMode : undefined;
+  const document = 'document' in result ? result.document : undefined;
+  const authMode = document?.runtime.authMode;
   const anchor = authMode === undefined ? undefined : trustAnchorOf(sandbox.spec?.podTemplate, authMode);
   return {
     session: projectSession(sandbox),
     sandboxUid: sandbox.metadata.uid ?? '',
     authMode,
     trustAnchor: anchor === undefined ? undefined : fingerprintOf(anchor),
+    failure: readFailure(sandbox),
+    suspension: suspensionOf(sandbox, document),
   };
 }
 

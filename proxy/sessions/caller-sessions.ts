@@ -44,7 +44,8 @@ export class CallerSessions {
    */
   async create(caller: Caller, namespace: string, runtimeRef: SessionSpec['runtimeRef']): Promise<Session> {
     try {
-      const session = await this.#inPlace(caller, namespace, runtimeRef);
+      const post = () => this.#post(caller, namespace, runtimeRef);
+      const session = await this.#inPlace(caller.user.username, `${namespace}/`, post);
       this.#creations.inc({ start: session.status?.start ?? 'Cold', code: 201 });
       return session;
     } catch (error) {
@@ -53,12 +54,19 @@ export class CallerSessions {
     }
   }
 
-  async #inPlace(caller: Caller, namespace: string, runtimeRef: SessionSpec['runtimeRef']): Promise<Session> {
-    const { username } = caller.user;
-    const place = `${namespace}/`;
+  /**
+   * Waits for something of a caller's session as a call in flight of it, so that waits too are limited.
+   * @throws ApiError TooManyRequests when too many calls are in flight; else what the wait throws.
+   */
+  async waiting<T>({ user }: Caller, { metadata }: Session, wait: () => Promise<T>): Promise<T> {
+    const { namespace = '', name = '' } = metadata;
+    return await this.#inPlace(user.username, `${namespace}/${name}`, wait);
+  }
+
+  async #inPlace<T>(username: string, place: string, act: () => Promise<T>): Promise<T> {
     this.#inFlight.enter(username, place);
     try {
-      return await this.#post(caller, namespace, runtimeRef);
+      return await act();
     } finally {
       this.#inFlight.leave(username, place);
     }
@@ -67,7 +75,7 @@ export class CallerSessions {
   async #post(caller: Caller, namespace: string, runtimeRef: SessionSpec['runtimeRef']): Promise<Session> {
     // Names of sessions are labels; those of runtimes may have dots and be longer.
     const prefix = runtimeRef.name.replaceAll('.', '-').slice(0, longestPrefix);
-    return await this.#client.request<Session>({
+    return await this.#request<Session>({
       method: 'POST',
       path: collectionPath(namespace),
       body: { apiVersion: groupVersion, kind, metadata: { generateName: `${prefix}-` }, spec: { runtimeRef } },
@@ -81,12 +89,26 @@ export class CallerSessions {
    */
   async delete(caller: Caller, { metadata }: Session): Promise<void> {
     const { namespace = '', name = '', uid } = metadata;
-    await this.#client.request({
+    await this.#request({
       method: 'DELETE',
       path: `${collectionPath(namespace)}/${name}`,
       body: { apiVersion: 'v1', kind: 'DeleteOptions', preconditions: { uid } },
       ...asCaller(caller),
     });
+  }
+
+  /** What went wrong on the inside is told without kube-apiserver's words: they name addresses of the cluster's. */
+  async #request<T>(request: KubeRequest): Promise<T> {
+    try {
+      return await this.#client.request<T>(request);
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.code < 500) throw error;
+      throw new ApiError(error.reason, 'sessions cannot be created or deleted at the moment; try again', {
+        code: error.code,
+        cause: error,
+        retryAfterSeconds: error.retryAfterSeconds ?? 1,
+      });
+    }
   }
 }
 

@@ -1,12 +1,18 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { connect } from 'node:http2';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { Registry } from 'prom-client';
 import { createLog } from '../../apis/runtime/log.ts';
+import { UsageError } from '../../apis/runtime/options.ts';
 import { AuditFile } from '../../proxy/invocation/audit.ts';
 import { useControlPlane, useNamespace } from '../support/control-plane.ts';
+import { https } from '../support/http.ts';
 import { until } from '../support/until.ts';
+import { newServingCertificate } from './support/certificate.ts';
 import { Cleanup } from './support/cleanup.ts';
 import { requestText, startGateway } from './support/gateway.ts';
 import { startReadyProxy } from './support/proxy.ts';
@@ -19,6 +25,7 @@ interface AuditEvent {
   requestURI: string;
   verb: string;
   user: { username: string; groups: string[] };
+  sourceIPs?: string[];
   objectRef: { name: string; namespace: string; uid?: string; subresource: string };
   responseStatus: { code: number };
   annotations: Record<string, string>;
@@ -110,6 +117,59 @@ describe('the audit of calls', () => {
     ]);
   });
 
+  it('names the address of the client in both HTTP versions, whose connection may be over by then', async () => {
+    const path = join(dir, 'sources.log');
+    const audit = new AuditFile({ path, registry: new Registry(), log: createLog({ level: 'error' }) });
+    const certificate = await newServingCertificate();
+    const tls = { ...certificate, clientCertificates: 'ignore' } as const;
+    const gateway = cleanup.add(await startGateway({ client: plane.client, audit, tls }));
+    const url = `https://127.0.0.1:${gateway.port}/apis/sojourn.dev/v1alpha1/namespaces/${namespace.name}/sessions/x/proxy/`;
+    const session = connect(url, { ca: certificate.ca });
+    const stream = session.request({ ':path': new URL(url).pathname });
+    await once(stream.resume(), 'close');
+    session.destroy();
+    await https({ url, ca: certificate.ca });
+    await audit.stop();
+    const events = (await readFile(path, 'utf8'))
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as AuditEvent);
+    expect(events.map(({ sourceIPs }) => sourceIPs)).to.deep.equal([['127.0.0.1'], ['127.0.0.1']]);
+  });
+
+  it('waits for a standard output that is not read for a while, and loses nothing', async () => {
+    const program = new URL('support/audited-calls.ts', import.meta.url).pathname;
+    const child = spawn(process.execPath, [program, '3000'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    // Said once all lines were handed over: by then the pipe is long full.
+    await once(child.stderr, 'data');
+    let text = '';
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+      text += chunk;
+    });
+    expect((await once(child, 'close'))[0]).to.equal(0);
+    const events = text
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as AuditEvent);
+    const audited = events.filter(({ requestURI }) => requestURI !== undefined);
+    expect(audited.map(({ requestURI }) => requestURI)).to.deep.equal(Array.from({ length: 3000 }, (_, i) => `/${i}`));
+  });
+
+  it('quotes names that no session has, which kube-apiserver lets through', async () => {
+    const path = join(dir, 'names.log');
+    const audit = new AuditFile({ path, registry: new Registry(), log: createLog({ level: 'error' }) });
+    const name = 'x"},"user":{"username":"somebody-else"},"objectRef":{"name":"y';
+    audit.write({
+      ...{ route: 'aggregated', verb: 'get', requestUri: '/', sourceAddress: '127.0.0.1', auditId: undefined },
+      ...{ user: { username: 'u' }, namespace: 'n"', name, sessionUid: undefined, code: 404 },
+      ...{ outcome: 'refused', traffic: { received: 0, sent: 0, total: 0 }, begunAt: 0, durationMs: 1 },
+    });
+    await audit.stop();
+    const event = JSON.parse(await readFile(path, 'utf8')) as AuditEvent;
+    expect(event.user.username).to.equal('u');
+    expect(event.objectRef).to.include({ name, namespace: 'n"' });
+  });
+
   it('loses no line at a stop', async () => {
     const path = join(dir, 'burst.log');
     const audit = new AuditFile({ path, registry: new Registry(), log: createLog({ level: 'error' }) });
@@ -128,14 +188,21 @@ describe('the audit of calls', () => {
     expect(events.map(({ requestURI }) => requestURI)).to.deep.equal(Array.from({ length: 5000 }, (_, i) => `/${i}`));
   });
 
-  it('says and counts it when the file cannot be written, and calls go on', async () => {
+  it('is opened at the start, or there is none', () => {
+    const path = join(dir, 'no', 'such', 'folder');
+    const open = () => new AuditFile({ path, registry: new Registry(), log: createLog({ level: 'error' }) });
+    expect(open).to.throw(UsageError, `--audit-log-path ${path} cannot be opened (ENOENT)`);
+  });
+
+  it('says and counts it when the disk is full, and calls go on', async () => {
     const registry = new Registry();
     const said: string[] = [];
     const log = createLog({ write: (line) => said.push(line) });
-    const audit = new AuditFile({ path: join(dir, 'no', 'such', 'folder'), registry, log });
+    const audit = new AuditFile({ path: '/dev/full', registry, log });
+    const gateway = cleanup.add(await startGateway({ client: plane.client, audit }));
+    await gateway.call(namespace.name, 'absent');
     await until('the failure to be said', () => said.length === 1);
     expect(said[0]).to.contain('the audit log cannot be written');
-    const gateway = cleanup.add(await startGateway({ client: plane.client, audit }));
     expect(await gateway.call(namespace.name, 'absent')).to.match(/^HTTP\/1\.1 404 /);
     expect(await registry.getSingleMetricAsString('sojourn_audit_events_dropped_total')).to.match(/total 1$/m);
     await audit.stop();

@@ -1,10 +1,12 @@
 import { expect } from 'chai';
 import { annotations } from '../../apis/names.ts';
+import type { SandboxSource } from '../../proxy/invocation/directory.ts';
+import type { SessionRecord } from '../../proxy/invocation/session-record.ts';
 import { useControlPlane, useNamespace } from '../support/control-plane.ts';
 import { until } from '../support/until.ts';
 import { Cleanup } from './support/cleanup.ts';
-import { startGateway, type TestGateway } from './support/gateway.ts';
-import { bodyOf, codeOf, jsonOf } from './support/raw-client.ts';
+import { requestText, startGateway, type TestGateway } from './support/gateway.ts';
+import { bodyOf, codeOf, exchange, jsonOf, RawClient } from './support/raw-client.ts';
 import { TestSessions } from './support/sessions.ts';
 import { startUpstream, type Upstream } from './support/upstream.ts';
 
@@ -70,6 +72,37 @@ describe('readiness wait', () => {
     await until('the call to end', async () => (await inFlight()).includes('kind="request"} 0'));
   });
 
+  it('uses the session that has taken the name meanwhile, and no other than the one that was meant', async () => {
+    const open = cleanup.add(await startUpstream((_request, response) => response.write('begun')));
+    const endpoints = [{ pathPrefix: '/', port: open.port, protocol: 'HTTP' as const }];
+    const view = new DelayedView();
+    const gateway = cleanup.add(await startGateway({ client: plane.client, seen: (source) => view.of(source) }));
+    const { activity } = gateway.path;
+    await create('again', { endpoints });
+    const first = await until('the session to be seen', () => view.get(namespace.name, 'again'));
+    const client = cleanup.close(await RawClient.connect(gateway.port));
+    client.send(requestText(namespace.name, 'again', {}));
+    const lines = [
+      `GET /v1/namespaces/${namespace.name}/code-interpreters/py/invocations/ HTTP/1.1`,
+      ...['Host: proxy', 'Connection: close', `x-agentcube-session-id: ${first.session.metadata.uid}`],
+    ];
+    const meant = exchange(gateway.port, `${lines.join('\r\n')}\r\n\r\n`);
+    const inFlight = () => gateway.registry.getSingleMetricAsString('sojourn_invocations_in_flight');
+    for (const route of ['native', 'agentcube']) {
+      await until('both to wait', async () => (await inFlight())?.includes(`route="${route}",kind="request"} 1`));
+    }
+    view.stands = true;
+    await sessions.delete('again');
+    await create('again', { endpoints });
+    await sessions.makeReady('again');
+    await until('the new one to be known', () => view.newest(namespace.name, 'again') !== first.sandboxUid);
+    view.stands = false;
+    view.catchUp(`${namespace.name}/again`);
+    await client.hear(/begun/);
+    expect(activity.size, 'sessions in use').to.equal(1);
+    expect(await meant).to.match(/^HTTP\/1\.1 410 /);
+  });
+
   it('knows a session from the moment its creation was acknowledged', async () => {
     for (let number = 0; number < 10; number += 1) {
       await create(`fresh-${number}`);
@@ -101,11 +134,14 @@ describe('readiness wait', () => {
 
   it('says 503 with the reason for a session that failed', async () => {
     await create('failed');
-    const failure = JSON.stringify({ reason: 'ErrImagePull', message: 'no such image' });
-    await sessions.patch('failed', { metadata: { annotations: { [annotations.failure]: failure } } });
+    await sessions.setPodStatus('failed', {
+      phase: 'Failed',
+      reason: 'Evicted',
+      message: 'the node was low on memory',
+    });
     await until('the failure to be seen', async () => {
       const body = jsonOf<StatusBody>(await call('failed'));
-      return body.reason === 'SessionFailed' && body.message.includes('ErrImagePull: no such image');
+      return body.reason === 'SessionFailed' && body.message.includes('Evicted: the node was low on memory');
     });
   });
 
@@ -165,3 +201,43 @@ describe('readiness wait', () => {
     expect(await get('/apiary')).to.contain('answer to /apiary');
   });
 });
+
+/** Sessions as somebody sees them whose watch stands still for a while, and misses what was only in between. */
+class DelayedView implements SandboxSource {
+  stands = false;
+  readonly #records = new Map<string, SessionRecord | undefined>();
+  readonly #listeners = new Set<(key: string) => void>();
+  #source: SandboxSource | undefined;
+
+  of(source: SandboxSource): this {
+    this.#source = source;
+    source.onChange((key) => {
+      if (!this.stands) this.catchUp(key);
+    });
+    return this;
+  }
+
+  get synced(): boolean {
+    return this.#source?.synced === true;
+  }
+
+  get(namespace: string, name: string): SessionRecord | undefined {
+    return this.#records.get(`${namespace}/${name}`);
+  }
+
+  /** uid of the Sandbox that there is really. */
+  newest(namespace: string, name: string): string | undefined {
+    return this.#source?.get(namespace, name)?.sandboxUid;
+  }
+
+  catchUp(key: string): void {
+    const [namespace = '', name = ''] = key.split('/');
+    this.#records.set(key, this.#source?.get(namespace, name));
+    for (const listener of this.#listeners) listener(key);
+  }
+
+  onChange(listener: (key: string) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+}

@@ -20,10 +20,11 @@ describe('time limits of a call', () => {
     name: string,
     upstream: Upstream,
     settings: Partial<InvocationSettings>,
+    protocol: 'HTTP' | 'HTTPS' = 'HTTP',
   ): Promise<TestGateway> => {
     cleanup.add(upstream);
     const sessions = new TestSessions(plane.client, () => namespace.name);
-    await sessions.create({ name, endpoints: [{ pathPrefix: '/', port: upstream.port, protocol: 'HTTP' }] });
+    await sessions.create({ name, endpoints: [{ pathPrefix: '/', port: upstream.port, protocol }] });
     await sessions.makeReady(name);
     return cleanup.add(await startGateway({ client: plane.client, settings: { ...defaultSettings, ...settings } }));
   };
@@ -73,6 +74,20 @@ describe('time limits of a call', () => {
     await client.over();
     expect(client.errorCode).to.equal('ECONNRESET');
     expect(client.text).to.match(/^HTTP\/1\.1 200 /);
+  });
+
+  it('gives up a call for good that was still on its way to the sandbox', async () => {
+    let connections = 0;
+    const upstream = await startRawUpstream(() => {
+      connections += 1;
+    });
+    const protocol = 'HTTPS';
+    const gateway = await serve('deaf', upstream, { request: { idleMs: 200, totalMs: 0 } }, protocol);
+    const answer = await gateway.call(namespace.name, 'deaf');
+    expect(jsonOf<{ message: string }>(answer).message).to.contain('nothing moved between client and sandbox');
+    expect(codeOf(answer)).to.equal(504);
+    expect(connections).to.equal(1);
+    expect(await outcomes(gateway)).to.contain('code="504",outcome="expired"} 1');
   });
 
   it('has limits of its own for upgraded connections', async () => {

@@ -33,7 +33,7 @@ export class SandboxWriter {
     const changed = activityAt === undefined ? undefined : { [annotations.activity]: formatTime(activityAt) };
     const sandbox = await this.#client.request<Sandbox>({
       method: 'PATCH',
-      path: pathOf(session),
+      path: sandboxPathOf(session),
       contentType: patchTypes.merge,
       body: {
         metadata: { resourceVersion, ...(changed === undefined ? {} : { annotations: changed }) },
@@ -51,7 +51,7 @@ export class SandboxWriter {
    */
   async read(session: Session): Promise<SessionRecord> {
     const sandbox = await this.#client.request<Sandbox>({
-      path: pathOf(session),
+      path: sandboxPathOf(session),
       signal: this.#signal,
       timeoutMs: requestTimeoutMs,
     });
@@ -59,6 +59,7 @@ export class SandboxWriter {
   }
 }
 
-function pathOf({ metadata: { namespace = '', name = '' } }: Session): string {
+/** Path of the Sandbox that bears a session. */
+export function sandboxPathOf({ metadata: { namespace = '', name = '' } }: Session): string {
   return `${sandboxApi.path}/namespaces/${namespace}/${sandboxApi.resource}/${name}`;
 }

@@ -11,6 +11,15 @@ import { ended, isNewer, readStoredActivity, type StoredActivity } from './store
 
 /** With less than this left, a call must not begin before the deadline was moved. */
 const marginMs = 5_000;
+/**
+ * With less than this left until a session is suspended for being idle, a call must not begin before its use was written:
+ * another replica's clock may be ahead, and its write would take the Pod away under the call.
+ */
+const suspensionMarginMs = 10_000;
+/** How long a call waits for the watch to show that its session was suspended. */
+const longestLagMs = 10_000;
+/** Phases of a session whose Pod is going, or another one than a moment ago. */
+const suspendedPhases: ReadonlySet<string> = new Set(['Suspending', 'Suspended', 'Resuming']);
 /** Flushes are spread over this part of the interval, so that replicas with the same session seldom meet. */
 const jitter = 0.1;
 /** Attempts of one flush that were overtaken by other writes, until it waits as after a failure. */
@@ -75,6 +84,8 @@ export class SessionActivity {
   #failures = 0;
   #retryAt = 0;
   #state: 'open' | 'stopping' | 'closed' = 'open';
+  /** Called with every state that the watch brings. */
+  readonly #onSeen = new Set<() => void>();
 
   constructor({ key, stored, context, onClosed }: SessionActivityOptions) {
     this.sandboxUid = stored.sandboxUid;
@@ -86,7 +97,12 @@ export class SessionActivity {
     this.#reschedule();
   }
 
-  /** A call begins. A promise only when the session is about to end or has ended; see {@link ActivityTracker.begin}. */
+  /** Whether calls are in flight here, or activity is not stored yet. */
+  get isInUse(): boolean {
+    return this.#inFlight > 0 || this.#isPending();
+  }
+
+  /** A call begins. A promise only when the session is about to end or be suspended, or has ended; see {@link ActivityTracker.begin}. */
   begin(): ActivityLease | Promise<ActivityLease> {
     const now = this.#context.now();
     this.#inFlight += 1;
@@ -108,6 +124,7 @@ export class SessionActivity {
     const wasPending = this.#isPending();
     this.#seenVersion = record.session.metadata.resourceVersion ?? this.#seenVersion;
     this.#learn(record);
+    for (const seen of this.#onSeen) seen();
     if (this.#state !== 'open' || this.#work !== undefined) return;
     if (wasPending && !this.#isPending()) this.#context.metrics.flushed('superseded');
     this.#continue();
@@ -142,6 +159,7 @@ export class SessionActivity {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     clearTimeout(this.#timer);
+    for (const seen of this.#onSeen) seen();
     this.#onClosed(this);
   }
 
@@ -214,6 +232,7 @@ export class SessionActivity {
         await (this.#work ?? this.#run(() => this.#extend()));
       }
       if (this.#isClosed()) throw this.#gone();
+      await this.#suspensionShown();
       return new CallLease(this);
     } catch (error) {
       this.#inFlight -= 1;
@@ -231,8 +250,10 @@ export class SessionActivity {
     try {
       if (now() >= this.#stored.endsAt) this.#learn(await writer.read(this.#stored.session));
       over = await this.#flush(() => {
-        const flush = now() < this.#stored.endsAt ? this.#nextFlush() : {};
-        return flush.endsAt === undefined ? undefined : flush;
+        const flush = now() < this.#stored.endsAt && now() >= this.#urgentAt ? this.#nextFlush() : {};
+        const moves =
+          flush.endsAt !== undefined || (flush.activityAt !== undefined && this.#stored.suspendsAt < Infinity);
+        return moves ? flush : undefined;
       });
     } catch (error) {
       if (hasReason(error, 'NotFound')) this.close();
@@ -247,6 +268,25 @@ export class SessionActivity {
     // agent-sandbox's controller may have seen the old deadline pass, and then it does not look at the new one.
     const message = 'the session was about to end when this call came, and may not have been saved; try again';
     throw new ApiError('ServiceUnavailable', message, { retryAfterSeconds: 2 });
+  }
+
+  /** A session that was suspended meanwhile must be shown as such, or its caller would be sent to the Pod that is going. */
+  async #suspensionShown(): Promise<void> {
+    const isShown = () => !isNewer(this.#stored.resourceVersion, this.#seenVersion);
+    if (!suspendedPhases.has(this.#stored.session.status?.phase ?? '') || isShown()) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const seen = () => {
+      if (isShown() || this.#isClosed()) resolve();
+    };
+    this.#onSeen.add(seen);
+    const timer = setTimeout(resolve, longestLagMs);
+    await promise;
+    clearTimeout(timer);
+    this.#onSeen.delete(seen);
+    if (this.#isClosed()) throw this.#gone();
+    if (isShown()) return;
+    const message = 'the session was suspended for being idle when this call came; try again';
+    throw new ApiError('ServiceUnavailable', message, { retryAfterSeconds: 1 });
   }
 
   /**
@@ -298,6 +338,8 @@ export class SessionActivity {
 
   /** Takes a newer state of the session; one that is another's, or ends by itself, is the end of this. */
   #learn(record: SessionRecord): void {
+    // The answer to a write may come after the watch has told that the session is gone.
+    if (this.#isClosed()) return;
     const stored = readStoredActivity(record);
     if (stored === undefined || stored.sandboxUid !== this.sandboxUid) {
       this.close();
@@ -312,7 +354,9 @@ export class SessionActivity {
   #reschedule(): void {
     const { lifetime, intervalMs, endsAt, latestEnd } = this.#stored;
     const canMove = endsAt < latestEnd;
-    this.#urgentAt = canMove ? endsAt - marginMs : endsAt;
+    const { suspendsAt } = this.#stored;
+    const suspensionMargin = Math.min(suspensionMarginMs, lifetime.idleTimeoutMs);
+    this.#urgentAt = Math.min(canMove ? endsAt - marginMs : endsAt, suspendsAt - suspensionMargin);
     const regular = (this.#context.flushTimes.get(this.#key) ?? lifetime.createdAt) + intervalMs;
     // Overdue is now; what is due later may as well be due a little later than at the other replicas.
     const due = regular <= this.#context.now() ? regular : regular + Math.random() * jitter * intervalMs;

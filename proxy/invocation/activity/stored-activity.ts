@@ -1,7 +1,8 @@
-import { ApiError } from '../../../apis/machinery/errors.ts';
-import { formatTime, parseTime } from '../../../apis/machinery/time.ts';
-import { flushIntervalMs, type Lifetime, latestEnd, lifetimeOf } from '../../../apis/v1alpha1/deadline.ts';
+import type { ApiError } from '../../../apis/machinery/errors.ts';
+import { parseTime } from '../../../apis/machinery/time.ts';
+import { flushIntervalMs, idleAfter, type Lifetime, latestEnd, lifetimeOf } from '../../../apis/v1alpha1/deadline.ts';
 import type { CompleteSessionSpec, Session } from '../../../apis/v1alpha1/types.ts';
+import { endingOf, sessionEnded } from '../endings/ending.ts';
 import type { SessionRecord } from '../session-record.ts';
 
 /** What is stored of a session's activity and end, at one resourceVersion. Times are milliseconds since the epoch. */
@@ -17,6 +18,8 @@ export interface StoredActivity {
   endsAt: number;
   /** When it ends at the latest, whatever activity there is. */
   latestEnd: number;
+  /** When it is to be suspended as it is now; Infinity for one that is not, or that has no Pod to lose. */
+  suspendsAt: number;
 }
 
 /** Reads a session; undefined for one that ends by itself: its document is broken, or it is being deleted. */
@@ -25,15 +28,17 @@ export function readStoredActivity({ session, sandboxUid }: SessionRecord): Stor
   const createdAt = parseTime(metadata.creationTimestamp);
   if (createdAt === undefined || !isComplete(spec) || metadata.deletionTimestamp !== undefined) return undefined;
   const lifetime = lifetimeOf(createdAt, spec);
+  const activityAt = Math.max(createdAt, parseTime(status?.lastActivityTime) ?? createdAt);
   return {
     session,
     sandboxUid,
     resourceVersion: metadata.resourceVersion ?? '0',
     lifetime,
     intervalMs: flushIntervalMs(lifetime),
-    activityAt: Math.max(createdAt, parseTime(status?.lastActivityTime) ?? createdAt),
+    activityAt,
     endsAt: parseTime(status?.expirationTime) ?? Number.POSITIVE_INFINITY,
     latestEnd: latestEnd(lifetime),
+    suspendsAt: spec.idleAction === 'Suspend' && status?.phase === 'Ready' ? idleAfter(lifetime, activityAt) : Infinity,
   };
 }
 
@@ -43,13 +48,9 @@ export function isNewer(resourceVersion: string, than: string): boolean {
 }
 
 /** The error of a call for a session whose end has come. */
-export function ended({ session, endsAt, latestEnd: latest }: StoredActivity): ApiError {
-  const { idleTimeout, maxDuration } = session.spec;
-  const why =
-    endsAt < latest
-      ? `it was idle for longer than its idleTimeout of ${idleTimeout}`
-      : `its maxDuration of ${maxDuration} was over`;
-  return new ApiError('Gone', `the session ended at ${formatTime(endsAt)} because ${why}; create a new one`);
+export function ended({ session, endsAt }: StoredActivity): ApiError {
+  const { name = '', uid = '' } = session.metadata;
+  return sessionEnded(endingOf(session, endsAt), { name, uid });
 }
 
 /** A session whose document can be read has every default filled in. */

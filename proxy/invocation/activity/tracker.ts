@@ -53,6 +53,11 @@ export class ActivityTracker {
     return this.#sessions.size;
   }
 
+  /** Whether a session (`namespace/name`) has calls in flight here, or activity that is not stored yet. */
+  isInUse(key: string): boolean {
+    return this.#sessions.get(key)?.isInUse === true;
+  }
+
   /** Follows the sessions, so that what other processes write counts too. Call it before the source starts. */
   start(): void {
     this.#unsubscribe = this.#sandboxes.onChange((key) => this.#changed(key));
@@ -60,7 +65,8 @@ export class ActivityTracker {
 
   /**
    * A call for a session begins; until its lease is ended the session is in use. Answers at once, except for a session
-   * that would end within a few seconds: then its deadline is moved first.
+   * that would end or be suspended within a few seconds: then its deadline is moved first. Whoever had to wait looks again
+   * where the session is: it may have been suspended all the same.
    * @throws ApiError, by rejecting: Gone when the session's end has come, NotFound when it was deleted meanwhile,
    * ServiceUnavailable or TooManyRequests when kube-apiserver did not let the deadline be moved.
    */

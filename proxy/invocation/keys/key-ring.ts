@@ -7,7 +7,7 @@ import type { Log } from '../../../apis/runtime/log.ts';
 import type { Probe } from '../../../apis/runtime/operations.ts';
 import { signKeySet } from '../../../apis/wire/keyset.ts';
 import type { SigningKey } from '../../../apis/wire/token.ts';
-import { fingerprintOf, type TrustAnchors } from '../../../apis/wire/trust-anchor.ts';
+import { type DatedTrustAnchors, fingerprintOf } from '../../../apis/wire/trust-anchor.ts';
 import { currentKey, type KeyList, type StoredKey } from './key-list.ts';
 import { untilTokensExpire, youngest } from './key-rotation.ts';
 import { KeySecret } from './key-secret.ts';
@@ -67,6 +67,9 @@ export class KeyRing {
   readonly #picod: KeySecret;
   #loaded: Loaded | undefined;
   #refreshing: Promise<void> = Promise.resolve();
+  readonly #anchorListeners = new Set<() => void>();
+  /** Until the next anchor that is announced is the current one. */
+  #anchorTimer: NodeJS.Timeout | undefined;
 
   constructor(options: KeyRingOptions) {
     this.#options = options;
@@ -104,6 +107,7 @@ export class KeyRing {
   async stop(): Promise<void> {
     await Promise.all(this.#secrets.map((secret) => secret.stop()));
     await this.#refreshing;
+    clearTimeout(this.#anchorTimer);
   }
 
   /** Changes what is due by now; see {@link KeySecret.maintain}. */
@@ -115,10 +119,26 @@ export class KeyRing {
    * What sandboxes that are created now are told to trust.
    * @throws ApiError ServiceUnavailable until the keys are loaded, as all others here.
    */
-  trustAnchors(): TrustAnchors {
+  trustAnchors(): DatedTrustAnchors {
     const { root, picod } = this.#require();
     const now = this.#options.now();
-    return { rootKey: rootAnchor(currentKey(root, now)), picodKey: picodAnchor(currentKey(picod, now)) };
+    const [rootKey, picodKey] = [currentKey(root, now), currentKey(picod, now)];
+    return {
+      rootKey: rootAnchor(rootKey),
+      rootKeySince: rootKey.notBefore,
+      picodKey: picodAnchor(picodKey),
+      picodKeySince: picodKey.notBefore,
+    };
+  }
+
+  /** Whether the keys are loaded, so that nothing here throws for the lack of them. */
+  get loaded(): boolean {
+    return this.#loaded !== undefined;
+  }
+
+  /** Calls a listener when the {@link trustAnchors} may have changed. */
+  onAnchorsChange(listener: () => void): void {
+    this.#anchorListeners.add(listener);
   }
 
   /**
@@ -182,6 +202,19 @@ export class KeyRing {
     };
     const kids = signing.keys.map((key) => key.kid);
     this.#options.log.info('signing keys loaded', { version, kids, roots: root.keys.length });
+    this.#announceAnchors();
+  }
+
+  /** Tells of the anchors now, and again whenever an announced one becomes the current one. */
+  #announceAnchors(): void {
+    for (const listener of this.#anchorListeners) listener();
+    clearTimeout(this.#anchorTimer);
+    const { root, picod } = this.#require();
+    const now = this.#options.now();
+    const coming = [...root.keys, ...picod.keys].map(({ notBefore }) => notBefore - now).filter((ms) => ms > 0);
+    if (coming.length === 0) return;
+    this.#anchorTimer = setTimeout(() => this.#announceAnchors(), Math.min(...coming) + 1);
+    this.#anchorTimer.unref();
   }
 }
 

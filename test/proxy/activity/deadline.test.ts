@@ -49,7 +49,7 @@ describe('the end of a session', () => {
     expect([error.reason, error.code]).to.deep.equal(['Gone', 410]);
     const time = new Date(endsAt).toISOString().replace('.000', '');
     expect(error.message).to.equal(
-      `the session ended at ${time} because it was idle for longer than its idleTimeout of 15m0s; create a new one`,
+      `the session ended at ${time} because it was idle for longer than its idleTimeout of 15m0s (IdleTimeout); create a new one`,
     );
     expect(replica.tracker.size).to.equal(0);
     await replica.tracker.stop();
@@ -70,7 +70,7 @@ describe('the end of a session', () => {
     clock.set(before.endsAt);
     const error = await refusal(replica.tracker.begin(record));
     expect(error.reason).to.equal('Gone');
-    expect(error.message).to.match(/ because its maxDuration of 10m0s was over; create a new one$/);
+    expect(error.message).to.match(/ because its maxDuration of 10m0s was over \(MaxDuration\); create a new one$/);
     expect((await env.stored('max')).endsAt).to.equal(before.endsAt);
   });
 

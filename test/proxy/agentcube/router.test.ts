@@ -148,10 +148,10 @@ describe('AgentCube’s router', () => {
       const id = sessionIdOf(first) ?? '';
       const name = (await clients.sessions()).find(({ metadata }) => metadata.uid === id)?.metadata.name ?? '';
       await env.kubectl(['delete', 'session', name, '-n', space.name]);
-      await until('the session to be unknown', async () => {
+      await until('the end of the session to be known', async () => {
         const answer = await clients.call(`${py()}/health`, { token: tokens.owner, sessionId: id });
-        expect(answer.status).to.be.oneOf([404, 410]);
-        return answer.status === 404;
+        expect([answer.status, jsonOf(answer).code]).to.deep.equal([410, 'Gone']);
+        return String(jsonOf(answer).error).startsWith('the session ended at ');
       });
     });
   });

@@ -12,6 +12,7 @@ import type { Caller } from '../../../proxy/access/caller.ts';
 import { workloadManagerRoutes } from '../../../proxy/agentcube/workload-manager.ts';
 import { controlRoutes } from '../../../proxy/control.ts';
 import { Directory } from '../../../proxy/invocation/directory.ts';
+import { EndedSessions } from '../../../proxy/invocation/endings/tombstones.ts';
 import { defaultLimits, InFlight } from '../../../proxy/invocation/limits.ts';
 import { SessionInformer } from '../../../proxy/session-source.ts';
 import { CallerSessions } from '../../../proxy/sessions/caller-sessions.ts';
@@ -195,7 +196,11 @@ describe('AgentCube’s workload manager', () => {
       const access = { authenticate: async () => caller, authorize: async () => undefined };
       const informer = new SessionInformer({ client, log });
       const ids = new SessionIds(informer);
-      const directory = new Directory({ client, sandboxes: informer, allowLoopbackPods: true, log });
+      const directory = new Directory({
+        ...{ client, sandboxes: informer, allowLoopbackPods: true, log },
+        ended: new EndedSessions({ client, log }),
+        wakeup: { wake: async () => undefined },
+      });
       const invocations = { waitUntilReady: directory.waitUntilReady.bind(directory) };
       informer.start();
       directory.start();

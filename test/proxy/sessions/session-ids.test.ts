@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { expect } from 'chai';
 import { hasReason } from '../../../apis/machinery/errors.ts';
-import { accounts, labels, sandboxApi, systemNamespace } from '../../../apis/names.ts';
+import { accounts, labels, poolApi, sandboxApi, systemNamespace } from '../../../apis/names.ts';
 import { createLog } from '../../../apis/runtime/log.ts';
 import type { Sandbox } from '../../../apis/v1alpha1/sandbox.ts';
 import { sessionUid } from '../../../apis/v1alpha1/uid.ts';
@@ -37,7 +37,7 @@ describe('session ids', () => {
   };
   const collection = () => `${sandboxApi.path}/namespaces/${namespace.name}/${sandboxApi.resource}`;
 
-  /** A Sandbox that is no session yet, so that its uid is known before the watch shows it. */
+  /** A Sandbox that waits in a pool and is no session yet, so that its uid is known before the watch shows it. */
   const sandbox = async (name: string) =>
     await plane.client.request<Sandbox>({
       method: 'POST',
@@ -45,7 +45,7 @@ describe('session ids', () => {
       body: {
         apiVersion: sandboxApi.groupVersion,
         kind: sandboxApi.kind,
-        metadata: { name },
+        metadata: { name, labels: { [poolApi.memberLabel]: 'pool' } },
         spec: {
           operatingMode: 'Suspended',
           podTemplate: { spec: { containers: [{ name: 'main', image: 'local/none' }] } },
@@ -59,7 +59,7 @@ describe('session ids', () => {
       path: `${collection()}/${name}`,
       contentType: 'application/merge-patch+json',
       headers,
-      body: { metadata: { labels: { [labels.session]: 'true' } } },
+      body: { metadata: { labels: { [labels.session]: 'true', [poolApi.memberLabel]: null } } },
     });
 
   it('are waited for, for a moment', async () => {

@@ -1,6 +1,6 @@
 import { Registry } from 'prom-client';
 import type { KubeClient } from '../../../apis/client/transport.ts';
-import { Listener } from '../../../apis/runtime/listener.ts';
+import { Listener, type ServingTls } from '../../../apis/runtime/listener.ts';
 import { createLog } from '../../../apis/runtime/log.ts';
 import type { Caller } from '../../../proxy/access/caller.ts';
 import type { UserInfo } from '../../../proxy/access/user.ts';
@@ -9,6 +9,7 @@ import { workloadManagerRoutes } from '../../../proxy/agentcube/workload-manager
 import { controlRoutes } from '../../../proxy/control.ts';
 import { Gateway } from '../../../proxy/gateway.ts';
 import type { AuditLog } from '../../../proxy/invocation/audit.ts';
+import type { SandboxSource } from '../../../proxy/invocation/directory.ts';
 import type { InvocationSettings } from '../../../proxy/invocation/flags.ts';
 import { createInvocationPath, type InvocationPath } from '../../../proxy/invocation/invocation-path.ts';
 import { jwksRoutes } from '../../../proxy/jwks.ts';
@@ -28,6 +29,10 @@ export interface GatewayOptions {
   /** Keys of one's own, apart from those of a cluster that runs on the same control plane. */
   keyNamespace?: string;
   audit?: AuditLog;
+  /** Plain HTTP/1.1 when absent. */
+  tls?: ServingTls;
+  /** What calls see of the sessions; all there is, at once, when absent. */
+  seen?: (sessions: SandboxSource) => SandboxSource;
 }
 
 /** The whole proxy but for authentication and authorisation: everybody is one user who may do everything. */
@@ -56,7 +61,8 @@ export async function startGateway(options: GatewayOptions): Promise<TestGateway
   const sandboxes = new SessionInformer({ client, log });
   const path = createInvocationPath({
     client,
-    sandboxes,
+    sandboxes: options.seen?.(sandboxes) ?? sandboxes,
+    transitions: sandboxes,
     allowLoopbackPods,
     registry,
     log,
@@ -87,7 +93,7 @@ export async function startGateway(options: GatewayOptions): Promise<TestGateway
   const listener = await Listener.open({
     address: '127.0.0.1',
     port: 0,
-    tls: undefined,
+    tls: options.tls,
     largestHeadersBytes: 64 * 1024,
     mostStreams: 1000,
     onRequest: (request, response, sendContinue) => void gateway.handle(request, response, sendContinue),

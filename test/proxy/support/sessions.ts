@@ -105,16 +105,34 @@ export class TestSessions {
 
   /** Makes a session's Pod ready at an address. */
   async makeReady(name: string, { address = '127.0.0.1', ready = true } = {}): Promise<void> {
-    const path = `/api/v1/namespaces/${this.#namespace()}/pods/${name}`;
-    await until(`the Pod ${name}`, async () => (await this.#client.requestRaw({ path })).status === 200);
     const now = new Date().toISOString();
     const conditions = [{ type: 'Ready', status: ready ? 'True' : 'False', lastTransitionTime: now }];
+    await this.setPodStatus(name, { phase: 'Running', podIP: address, podIPs: [{ ip: address }], conditions });
+  }
+
+  /** Sets the status of a session's Pod, as its kubelet would. */
+  async setPodStatus(name: string, status: object): Promise<void> {
+    const path = `/api/v1/namespaces/${this.#namespace()}/pods/${name}`;
+    await until(`the Pod ${name}`, async () => await this.#isOfItsSandbox(name, path));
     await this.#client.request({
       method: 'PATCH',
       path: `${path}/status`,
       contentType: 'application/merge-patch+json',
-      body: { status: { phase: 'Running', podIP: address, podIPs: [{ ip: address }], conditions } },
+      body: { status },
     });
+  }
+
+  /** Whether a Pod is there, and not that of a Sandbox of the same name that is gone. */
+  async #isOfItsSandbox(name: string, path: string): Promise<boolean> {
+    const [pod, sandbox] = await Promise.all([
+      this.#client.requestRaw({ path }),
+      this.#client.requestRaw({ path: this.#path(`/${name}`) }),
+    ]);
+    if (pod.status !== 200) return false;
+    if (sandbox.status !== 200) return true;
+    const { metadata } = JSON.parse(pod.body.toString()) as KubeObject;
+    const { uid } = (JSON.parse(sandbox.body.toString()) as KubeObject).metadata;
+    return metadata.ownerReferences?.some((owner) => owner.uid === uid) === true;
   }
 
   /** uid of a session's Pod. */

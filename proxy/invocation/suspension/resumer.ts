@@ -1,0 +1,157 @@
+import { ApiError, hasReason } from '../../../apis/machinery/errors.ts';
+import { keyOf } from '../../../apis/machinery/meta.ts';
+import type { Log } from '../../../apis/runtime/log.ts';
+import { canResume } from '../../../apis/v1alpha1/suspension.ts';
+import { ended, isNewer, readStoredActivity } from '../activity/stored-activity.ts';
+import type { SandboxSource } from '../directory.ts';
+import type { SessionRecord } from '../session-record.ts';
+import { awakening, resumption } from './changes.ts';
+import { DeadlineQueue } from './deadline-queue.ts';
+import type { SuspensionWriter } from './suspension-writer.ts';
+
+/** Attempts of one awakening that were overtaken by other writes. */
+const mostAttempts = 6;
+/** Who did not wake a session resumes it after this and at most as much again, if nobody has by then. */
+const othersMs = 400;
+/** How long a resume waits for its next try: this and at most as much again. */
+const afterConflictMs = 50;
+const afterFailureMs = 2_000;
+
+export interface ResumerOptions {
+  sandboxes: SandboxSource;
+  writer: SuspensionWriter;
+  log: Log;
+  /** Milliseconds since the epoch. */
+  now: () => number;
+}
+
+/**
+ * Brings suspended sessions back: a call wakes one that was idle, and whichever replica sees that a session is wanted and
+ * its old Pod is gone asks for the new one. What is left to do is in the stored state alone, so a killed process loses
+ * nothing: another one, or the next, sees the same.
+ */
+export class Resumer {
+  readonly #options: ResumerOptions;
+  readonly #awakenings = new Map<string, Promise<void>>();
+  /** Sessions that were woken here, until the watch shows it: the resourceVersion of that. */
+  readonly #woken = new Map<string, string>();
+  /** Sessions that calls of this process wait for: it goes first. */
+  readonly #awaited = new Set<string>();
+  readonly #resuming = new Set<string>();
+  readonly #queue: DeadlineQueue;
+  #unsubscribe: (() => void) | undefined;
+  #stopped = false;
+
+  constructor(options: ResumerOptions) {
+    this.#options = options;
+    this.#queue = new DeadlineQueue({ now: options.now, onDue: (key) => void this.#resume(key) });
+  }
+
+  /** Follows the sessions. Call it before the source starts. */
+  start(): void {
+    this.#unsubscribe = this.#options.sandboxes.onChange((key) => this.#changed(key));
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#unsubscribe?.();
+    this.#queue.stop();
+  }
+
+  /**
+   * Wakes a session that was suspended for being idle; of one that was not, nothing is changed. One write, however many
+   * calls want it. Resolves when it is wanted again; its new Pod is told of by the watch.
+   * @throws ApiError Gone when its time is over, ServiceUnavailable when it could not be woken.
+   */
+  async wake(record: SessionRecord): Promise<void> {
+    if (record.suspension.wanted !== 'idle') return;
+    const key = keyOf(record.session);
+    const wokenAt = this.#woken.get(key);
+    if (wokenAt !== undefined && isNewer(wokenAt, record.session.metadata.resourceVersion ?? '0')) return;
+    const known = this.#awakenings.get(key);
+    if (known !== undefined) return await known;
+    const awakening = this.#wake(key, record).finally(() => this.#awakenings.delete(key));
+    this.#awakenings.set(key, awakening);
+    await awakening;
+  }
+
+  async #wake(key: string, record: SessionRecord): Promise<void> {
+    const { writer, now, log } = this.#options;
+    let known = record;
+    this.#awaited.add(key);
+    try {
+      for (let attempt = 1; ; attempt += 1) {
+        const stored = readStoredActivity(known);
+        if (known.suspension.wanted !== 'idle' || stored === undefined) return this.#noteWoken(key, known);
+        if (now() >= stored.endsAt) throw ended(stored);
+        try {
+          const woken = await writer.write('wake', known, awakening(known, stored, now()));
+          log.info('a call resumes a session that was suspended for being idle', { session: key });
+          return this.#noteWoken(key, woken);
+        } catch (error) {
+          if (!hasReason(error, 'Conflict') || attempt === mostAttempts) throw error;
+        }
+        known = await writer.read(known);
+      }
+    } catch (error) {
+      this.#awaited.delete(key);
+      // The directory says better what became of it.
+      if (hasReason(error, 'NotFound')) return;
+      if (hasReason(error, 'Gone')) throw error;
+      const message = 'the session is suspended for being idle and could not be resumed; try again';
+      throw new ApiError('ServiceUnavailable', message, { cause: error, retryAfterSeconds: 1 });
+    }
+  }
+
+  #noteWoken(key: string, record: SessionRecord): void {
+    const { resourceVersion = '0' } = record.session.metadata;
+    const seen = this.#record(key)?.session.metadata.resourceVersion ?? resourceVersion;
+    if (isNewer(resourceVersion, seen)) this.#woken.set(key, resourceVersion);
+    else this.#changed(key);
+  }
+
+  #changed(key: string): void {
+    const record = this.#record(key);
+    const wokenAt = this.#woken.get(key);
+    const version = record?.session.metadata.resourceVersion;
+    if (wokenAt !== undefined && (version === undefined || !isNewer(wokenAt, version))) this.#woken.delete(key);
+    if (record === undefined || record.suspension.operatingMode === 'Running') this.#awaited.delete(key);
+    if (record === undefined || !isToResume(record)) this.#queue.delete(key);
+    else if (this.#awaited.has(key)) void this.#resume(key);
+    else this.#queue.set(key, this.#options.now() + othersMs * (1 + Math.random()));
+  }
+
+  async #resume(key: string): Promise<void> {
+    const { writer, log, now } = this.#options;
+    const record = this.#record(key);
+    if (record === undefined || !isToResume(record) || this.#resuming.has(key) || this.#stopped) return;
+    this.#resuming.add(key);
+    this.#queue.delete(key);
+    let pause = 0;
+    try {
+      await writer.write('resume', record, resumption(record, now()));
+      log.info('resumed a session', { session: key });
+    } catch (error) {
+      // The watch tells what was written instead; it may have done so before this answer came.
+      if (hasReason(error, 'Conflict')) pause = afterConflictMs;
+      else if (!hasReason(error, 'NotFound')) pause = afterFailureMs;
+      if (pause === afterFailureMs && !this.#stopped) {
+        log.warn('a session could not be resumed, trying again', { session: key, error });
+      }
+    } finally {
+      this.#resuming.delete(key);
+    }
+    if (pause > 0 && !this.#stopped) this.#queue.set(key, now() + pause * (1 + Math.random()));
+  }
+
+  #record(key: string): SessionRecord | undefined {
+    const slash = key.indexOf('/');
+    return this.#options.sandboxes.get(key.slice(0, slash), key.slice(slash + 1));
+  }
+}
+
+function isToResume({ session, suspension }: SessionRecord): boolean {
+  return (
+    session.metadata.deletionTimestamp === undefined && session.status?.phase === 'Resuming' && canResume(suspension)
+  );
+}
