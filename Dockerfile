@@ -20,7 +20,8 @@ ENTRYPOINT ["node", "--max-http-header-size=98304", "/sojourn/apiserver.mjs"]
 FROM node:24-bookworm-slim AS proxy
 COPY --from=build /src/dist/proxy.mjs /sojourn/proxy.mjs
 USER 65532
-ENTRYPOINT ["node", "--max-http-header-size=65536", "/sojourn/proxy.mjs"]
+# Calls make much short-lived garbage: room for it, and no threads that look for it, cost less CPU time per call.
+ENTRYPOINT ["node", "--max-http-header-size=65536", "--min-semi-space-size=16", "--max-semi-space-size=32", "--single-threaded-gc", "/sojourn/proxy.mjs"]
 
 # What a code interpreter needs besides: Python, and an init that reaps, which Node cannot.
 FROM node:24-bookworm-slim AS daemon

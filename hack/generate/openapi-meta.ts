@@ -15,7 +15,7 @@ import { promisify } from 'node:util';
 const target = fileURLToPath(new URL('../../apiserver/openapi/meta-definitions.json', import.meta.url));
 const moduleDir = fileURLToPath(new URL('../kube', import.meta.url));
 const prefix = 'io.k8s.apimachinery.pkg.apis.meta.v1.';
-const roots = ['ObjectMeta', 'ListMeta', 'DeleteOptions', 'Status'].map((name) => prefix + name);
+const roots = ['ObjectMeta', 'ListMeta', 'DeleteOptions', 'Patch', 'Status'].map((name) => prefix + name);
 
 interface Swagger {
   definitions: Record<string, unknown>;
@@ -42,6 +42,8 @@ async function generate(): Promise<string> {
   const parameters = {
     list: queryParameters(swagger, collection?.get),
     create: queryParameters(swagger, collection?.post),
+    update: queryParameters(swagger, object?.put),
+    patch: queryParameters(swagger, object?.patch),
     delete: queryParameters(swagger, object?.delete),
     deletecollection: queryParameters(swagger, collection?.delete),
   };

@@ -17,7 +17,7 @@ async function shell(script: string): Promise<{ code: number; output: string }> 
 }
 
 /** Documents with commands, in the order in which a newcomer meets them. */
-const manuals = ['README.md', 'proxy/README.md'];
+const manuals = ['README.md', 'proxy/README.md', 'apiserver/README.md'];
 
 describe('the documentation', () => {
   const env = useCluster();
@@ -25,7 +25,7 @@ describe('the documentation', () => {
     await env.kubectl(['apply', '-f', exampleFiles.codeInterpreter]);
   });
 
-  it('has commands in README.md and proxy/README.md that work in the order in which they stand', async function () {
+  it('has commands in its manuals that work in the order in which they stand', async function () {
     if (spawnSync('python3', ['--version']).status !== 0) {
       process.stderr.write('python3 is not installed: the Python example of README.md was not run\n');
       this.skip();

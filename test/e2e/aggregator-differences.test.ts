@@ -240,11 +240,12 @@ const cases: Case[] = [
     aggregated: 'content-length: 2, hi',
   },
   {
-    name: 'answers Expect, sometimes a second time',
+    // Whether a 100 comes depends on whether the body has come before it is wanted (RFC 9110 §10.1.1).
+    name: 'serves Expect',
     send: ['POST', '/x', ['Content-Length: 2', 'Expect: 100-continue'], 'hi'],
-    see: statuses,
-    direct: '100, 200',
-    aggregated: '100, 200',
+    see: (heard) => statuses(heard).replace(/^100, /, ''),
+    direct: '200',
+    aggregated: '200',
   },
   {
     name: 'keeps Expect from the sandbox',

@@ -4,9 +4,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'chai';
 import { Agent } from 'undici';
 import type { KubeObject } from '../../apis/machinery/meta.ts';
+import { Relay } from '../../hack/cluster/relay.ts';
 import { callerToken, readySession, sessionsPath } from '../support/caller.ts';
 import { useCluster } from '../support/cluster.ts';
-import { Relay } from '../support/relay.ts';
 import { until } from '../support/until.ts';
 import { echoRuntime } from './echo-agent.ts';
 

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { Agent } from 'undici';
 import type { Session } from '../../apis/v1alpha1/types.ts';
-import type { ProxyReplica } from '../../hack/cluster/sojourn.ts';
+import type { Replica } from '../../hack/cluster/sojourn.ts';
 import { Balancer } from '../support/balancer.ts';
 import { callerToken, readySession, sessionsPath } from '../support/caller.ts';
 import { useCluster } from '../support/cluster.ts';
@@ -52,7 +52,7 @@ describe('two proxies', () => {
   const start = (name: string) => env.cluster.sojourn.startProxyReplica(name, ['--shutdown-delay-duration', '1s']);
 
   it('fail no call while they are restarted one after the other behind one address', async () => {
-    const replicas: ProxyReplica[] = [await start('sojourn-proxy-b'), await start('sojourn-proxy-c')];
+    const replicas: Replica[] = [await start('sojourn-proxy-b'), await start('sojourn-proxy-c')];
     const balancer = await Balancer.open(replicas);
     const agent = newAgent(clients);
     let stop = false;

@@ -1,0 +1,62 @@
+import { expect } from 'chai';
+import { Agent } from 'undici';
+import { patchTypes } from '../../apis/client/transport.ts';
+import { daemonImage } from '../../apis/names.ts';
+import type { Session } from '../../apis/v1alpha1/types.ts';
+import { callerToken, readySession, sessionsPath } from '../support/caller.ts';
+import { useCluster } from '../support/cluster.ts';
+import { until } from '../support/until.ts';
+
+/** How often the session is suspended and called back; a hundred by hand: `SOJOURN_CYCLES=100 npm test -- workspace`. */
+const cycles = Number(process.env.SOJOURN_CYCLES ?? 3);
+const deadlineMs = 60_000;
+
+describe('a workspace', () => {
+  const env = useCluster();
+  const space = env.namespace('workspace');
+
+  it(`keeps its files while its session is suspended and called back ${cycles} times`, async () => {
+    const token = await callerToken(env, space.name);
+    await env.client.request({
+      method: 'POST',
+      path: `/apis/runtime.agentcube.volcano.sh/v1alpha1/namespaces/${space.name}/codeinterpreters`,
+      body: {
+        apiVersion: 'runtime.agentcube.volcano.sh/v1alpha1',
+        kind: 'CodeInterpreter',
+        metadata: { name: 'kept', annotations: { 'sojourn.dev/workspace': '1Gi' } },
+        spec: { authMode: 'sojourn', template: { image: `${daemonImage}:test` } },
+      },
+    });
+    await readySession(env, space.name, { name: 'box', runtime: 'kept' });
+    const path = `${sessionsPath(space.name)}/box`;
+    const agent = new Agent({ connect: { ca: env.ca } });
+    const run = async (script: string): Promise<string> => {
+      const answer = await agent.request({
+        origin: env.cluster.proxyUrl,
+        path: `${path}/proxy/api/execute`,
+        method: 'POST',
+        headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ command: ['sh', '-c', script] }),
+      });
+      const text = await answer.body.text();
+      expect(answer.statusCode, text).to.equal(200);
+      return (JSON.parse(text) as { stdout: string }).stdout;
+    };
+    const patch = (spec: object) =>
+      env.client.request<Session>({ method: 'PATCH', path, contentType: patchTypes.merge, body: { spec } });
+    const phase = async () => (await env.client.request<Session>({ path })).status?.phase;
+    try {
+      await run('echo 0 >> count');
+      for (let cycle = 1; cycle <= cycles; cycle += 1) {
+        await patch({ suspended: true });
+        await until('the session to be suspended', async () => (await phase()) === 'Suspended', { deadlineMs });
+        await patch({ suspended: false });
+        // Waits for the new Pod by itself.
+        expect(await run(`echo ${cycle} >> count; wc -l < count`)).to.match(new RegExp(`^\\s*${cycle + 1}\\s*$`));
+      }
+      expect(await run('head -n 1 count')).to.equal('0\n');
+    } finally {
+      await agent.destroy();
+    }
+  }).timeout(30_000 + cycles * 30_000);
+});
