@@ -48,8 +48,9 @@ function strays({ metadata, spec }: Sandbox, now: number): string[] {
 
 function missing(entry: Entry, departure: Departure | undefined): string[] {
   const { name, uid } = entry;
-  if (departure === undefined) return [`${name} (${uid}) was acknowledged and nobody has ever seen it go`];
+  // The bystander sees nothing of what came and went while kube-apiserver was away.
   if (entry.deletionAskedAt !== undefined) return [];
+  if (departure === undefined) return [`${name} (${uid}) was acknowledged and nobody has ever seen it go`];
   const { seenAt, last } = departure;
   const end = Date.parse(last.spec?.shutdownTime ?? '');
   if (!(seenAt + toleranceMs >= end))

@@ -48,8 +48,12 @@ const retried = new Set([
 ]);
 /** No image ever has such a name, and the name of a running session's image never changes. */
 const invalidImage = 'InvalidImageName';
+/** Of a message, so much is looked at. */
+const longestText = 2_048;
 const crashLoop = 'CrashLoopBackOff';
 const outOfMemory = 'OOMKilled';
+/** kubelet's message for it has what the hook wrote (pkg/kubelet/lifecycle/handlers.go). */
+const postStartHook = 'PostStartHookError';
 
 /** Reasons between which kubelet goes back and forth for one and the same trouble. */
 const alternating: readonly ReadonlySet<string>[] = [
@@ -134,6 +138,9 @@ function waitingContainer({ name, state, lastState }: ContainerStatus): Trouble 
   if (reason === crashLoop) return crashing(name, lastState?.terminated);
   if (reason === invalidImage) return { reason, message: `container ${JSON.stringify(name)}: ${message}`, final: true };
   if (reason === undefined || !retried.has(reason)) return undefined;
+  if (reason === postStartHook) {
+    return { reason, message: `container ${JSON.stringify(name)}: its postStart hook failed`, final: false };
+  }
   return { reason, message: `container ${JSON.stringify(name)}: ${message}`, final: false };
 }
 
@@ -166,9 +173,15 @@ function ending(name: string, { exitCode, reason }: Termination): string {
 
 /** Registries answer with signed URLs, whose queries are credentials, and names of users may stand before the host. */
 function publicText(message: string): string {
-  return message
-    .replace(/\b([a-z][a-z0-9+.-]*:\/\/)[^\s/"'@]+@/gi, '$1')
-    .replace(/\b([a-z][a-z0-9+.-]*:\/\/[^\s?"']+)\?[^\s"']*/gi, '$1')
+  return firstWords(message)
+    .replace(/(:\/\/)[^\s/"'@]+@/g, '$1')
+    .replace(/(:\/\/[^\s?"']+)\?[^\s"']*/g, '$1')
     .replace(/\s+/g, ' ')
     .trim();
+}
+
+/** A registry chooses how much it answers. Cut between words, because half of a credential would not be known as one. */
+function firstWords(message: string): string {
+  if (message.length <= longestText) return message;
+  return `${message.slice(0, longestText).replace(/(?<!\S)\S*$/, '')}…`;
 }

@@ -22,6 +22,8 @@ const mostLists = 4;
 const listsPerSecond = 10;
 const mostListsSaved = 50;
 const mostEvents = 100;
+/** Of the text of an Event, which anybody may have written and which is kept: kube-apiserver sets no limit. */
+const longestText = 1_024;
 const requestTimeoutMs = 5_000;
 
 export type Certainty = 'certain' | 'guessed';
@@ -147,5 +149,5 @@ function readTombstone({ involvedObject, related, message, firstTimestamp }: Cor
   const { name = '', uid = '' } = involvedObject;
   const runtimeKind = runtimeKinds.find((candidate) => candidate === related?.kind);
   const runtime = runtimeKind === undefined ? undefined : { kind: runtimeKind, name: related?.name ?? '' };
-  return { reason, message: text ?? '', at, name, uid, runtime, certainty: 'certain' };
+  return { reason, message: (text ?? '').slice(0, longestText), at, name, uid, runtime, certainty: 'certain' };
 }

@@ -1,5 +1,7 @@
 /** The longest a timer runs: clocks are set now and then, and timers do not follow them. */
 const longestTimerMs = 60_000;
+/** So many entries that count no more are put up with, besides as many as there are keys. */
+const mostReplaced = 1_024;
 
 interface Entry {
   key: string;
@@ -38,6 +40,7 @@ export class DeadlineQueue {
     const entry = { key, at };
     this.#current.set(key, entry);
     this.#push(entry);
+    this.#tidy();
     const first = this.#heap[0];
     // The clock may have been set since the timer was.
     if (first === entry || (first !== undefined && first.at <= this.#now())) this.#wait();
@@ -45,6 +48,7 @@ export class DeadlineQueue {
 
   delete(key: string): void {
     this.#current.delete(key);
+    this.#tidy();
   }
 
   stop(): void {
@@ -74,6 +78,15 @@ export class DeadlineQueue {
       this.#onDue(first.key);
     }
     this.#wait();
+  }
+
+  /** Far deadlines that are replaced again and again must not pile up until their time comes. */
+  #tidy(): void {
+    if (this.#heap.length <= 2 * this.#current.size + mostReplaced) return;
+    const counting = [...this.#current.values()].sort((a, b) => a.at - b.at);
+    this.#heap.length = 0;
+    // What is sorted is a heap.
+    for (const entry of counting) this.#heap.push(entry);
   }
 
   #push(entry: Entry): void {

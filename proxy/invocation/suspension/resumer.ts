@@ -13,7 +13,7 @@ import type { SuspensionWriter } from './suspension-writer.ts';
 const mostAttempts = 6;
 /** Who did not wake a session resumes it after this and at most as much again, if nobody has by then. */
 const othersMs = 400;
-/** How long a resume waits for its next try: this and at most as much again. */
+/** How long a resume waits for its next try: this and at most as much again; longer with each conflict in a row. */
 const afterConflictMs = 50;
 const afterFailureMs = 2_000;
 
@@ -38,6 +38,8 @@ export class Resumer {
   /** Sessions that calls of this process wait for: it goes first. */
   readonly #awaited = new Set<string>();
   readonly #resuming = new Set<string>();
+  /** Conflicts since the watch last told of a session: while it lags behind, each try meets one. */
+  readonly #conflicts = new Map<string, number>();
   readonly #queue: DeadlineQueue;
   #unsubscribe: (() => void) | undefined;
   #stopped = false;
@@ -111,6 +113,7 @@ export class Resumer {
   }
 
   #changed(key: string): void {
+    this.#conflicts.delete(key);
     const record = this.#record(key);
     const wokenAt = this.#woken.get(key);
     const version = record?.session.metadata.resourceVersion;
@@ -124,7 +127,11 @@ export class Resumer {
   async #resume(key: string): Promise<void> {
     const { writer, log, now } = this.#options;
     const record = this.#record(key);
-    if (record === undefined || !isToResume(record) || this.#resuming.has(key) || this.#stopped) return;
+    if (this.#resuming.has(key) || this.#stopped) return;
+    if (record === undefined || !isToResume(record)) {
+      this.#conflicts.delete(key);
+      return;
+    }
     this.#resuming.add(key);
     this.#queue.delete(key);
     let pause = 0;
@@ -133,15 +140,21 @@ export class Resumer {
       log.info('resumed a session', { session: key });
     } catch (error) {
       // The watch tells what was written instead; it may have done so before this answer came.
-      if (hasReason(error, 'Conflict')) pause = afterConflictMs;
+      if (hasReason(error, 'Conflict')) pause = this.#conflictPause(key);
       else if (!hasReason(error, 'NotFound')) pause = afterFailureMs;
-      if (pause === afterFailureMs && !this.#stopped) {
+      if (!hasReason(error, 'Conflict', 'NotFound') && !this.#stopped) {
         log.warn('a session could not be resumed, trying again', { session: key, error });
       }
     } finally {
       this.#resuming.delete(key);
     }
     if (pause > 0 && !this.#stopped) this.#queue.set(key, now() + pause * (1 + Math.random()));
+  }
+
+  #conflictPause(key: string): number {
+    const before = this.#conflicts.get(key) ?? 0;
+    this.#conflicts.set(key, before + 1);
+    return Math.min(afterConflictMs * 2 ** before, afterFailureMs);
   }
 
   #record(key: string): SessionRecord | undefined {

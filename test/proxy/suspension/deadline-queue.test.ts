@@ -34,6 +34,23 @@ describe('a queue of deadlines', () => {
     );
   });
 
+  it('keeps no deadlines that were replaced, however far they are', async () => {
+    let now = 0;
+    const due: string[] = [];
+    const queue = new DeadlineQueue({ now: () => now, onDue: (key) => due.push(key) });
+    const held = () => process.memoryUsage().heapUsed;
+    globalThis.gc?.();
+    const before = held();
+    for (let round = 0; round < 2_000_000; round += 1) queue.set(`s-${round % 10}`, 1_000_000 + round);
+    expect(held() - before).to.be.lessThan(64 * 1024 * 1024);
+    expect(queue.size).to.equal(10);
+    now = 4_000_000;
+    queue.set('first', 1);
+    await until('all of them', () => queue.size === 0);
+    expect(due).to.deep.equal(['first', ...Array.from({ length: 10 }, (_item, key) => `s-${key}`)]);
+    queue.stop();
+  });
+
   it('has one timer, and room for thousands', async () => {
     const many = 20_000;
     let called = 0;
