@@ -13,6 +13,8 @@ const finalReasons = new Set(['PodFailed', 'PodSucceeded']);
 export function phaseOf(sandbox: Sandbox, document: SessionDocument): Phase {
   if (sandbox.metadata.deletionTimestamp !== undefined) return 'Terminating';
   const ready = findCondition(sandbox.status?.conditions, 'Ready');
+  // Written by the controller just before it deletes what is past its shutdownTime.
+  if (ready?.reason === 'SandboxExpired') return 'Terminating';
   const suspension = suspensionOf(sandbox, document);
   if (suspension.operatingMode === 'Suspended') {
     if (suspension.wanted === 'no') return 'Resuming';

@@ -128,10 +128,9 @@ async function writeEnvironment({ plane, proxyUrl, caFile }: Cluster): Promise<v
     `export KUBECONFIG=${quote(plane.kubeconfigs.admin)}`,
     `export SOJOURN_PROXY_URL=${quote(proxyUrl)}`,
     `export SOJOURN_CA=${quote(caFile)}`,
-    // AgentCube's clients and Python's HTTP library read these.
+    // AgentCube's clients read these.
     `export ROUTER_URL=${quote(proxyUrl)}`,
     `export WORKLOAD_MANAGER_URL=${quote(proxyUrl)}`,
-    `export REQUESTS_CA_BUNDLE=${quote(caFile)}`,
     `export PATH=${quote(bin)}:"$PATH"`,
   ];
   await writeFileAtomically(join(plane.dir, 'env'), `${lines.join('\n')}\n`);

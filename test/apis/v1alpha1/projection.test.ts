@@ -149,6 +149,7 @@ describe('projection of a Sandbox to a Session', () => {
     ['Pending', 'while its Pod starts', ready('False', 'DependenciesNotReady')],
     ['Ready', 'when its Pod is ready', ready('True', 'DependenciesReady')],
     ['Failed', 'when its Pod has failed', ready('False', 'PodFailed')],
+    ['Terminating', 'when the controller is about to delete it, past its end', ready('False', 'SandboxExpired')],
     [
       'Terminating',
       'once its deletion began, ready or not',
