@@ -30,7 +30,8 @@ describe('a workspace', () => {
     await readySession(env, space.name, { name: 'box', runtime: 'kept' });
     const path = `${sessionsPath(space.name)}/box`;
     const agent = new Agent({ connect: { ca: env.ca } });
-    const run = async (script: string): Promise<string> => {
+    /** What a script prints; undefined while the session is held. */
+    const run = async (script: string): Promise<string | undefined> => {
       const answer = await agent.request({
         origin: env.cluster.proxyUrl,
         path: `${path}/proxy/api/execute`,
@@ -39,6 +40,7 @@ describe('a workspace', () => {
         body: JSON.stringify({ command: ['sh', '-c', script] }),
       });
       const text = await answer.body.text();
+      if (answer.statusCode === 409) return undefined;
       expect(answer.statusCode, text).to.equal(200);
       return (JSON.parse(text) as { stdout: string }).stdout;
     };
@@ -51,8 +53,11 @@ describe('a workspace', () => {
         await patch({ suspended: true });
         await until('the session to be suspended', async () => (await phase()) === 'Suspended', { deadlineMs });
         await patch({ suspended: false });
-        // Waits for the new Pod by itself.
-        expect(await run(`echo ${cycle} >> count; wc -l < count`)).to.match(new RegExp(`^\\s*${cycle + 1}\\s*$`));
+        // The proxy hears of it by its watch, a moment later; from then on the call waits for the new Pod by itself.
+        const counted = await until('the hold to be gone', () => run(`echo ${cycle} >> count; wc -l < count`), {
+          deadlineMs,
+        });
+        expect(counted).to.match(new RegExp(`^\\s*${cycle + 1}\\s*$`));
       }
       expect(await run('head -n 1 count')).to.equal('0\n');
     } finally {
