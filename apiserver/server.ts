@@ -28,8 +28,10 @@ import { Namespaces } from './pools/namespaces.ts';
 import { PoolKeeper } from './pools/pool-keeper.ts';
 import { WarmStarts } from './pools/warm-starts.ts';
 import { SessionCreation } from './sessions/creation.ts';
+import { SessionDeletions } from './sessions/deletions.ts';
 import { SessionHandler } from './sessions/handler.ts';
-import { SandboxStorage } from './sessions/sandbox-storage.ts';
+import { SandboxReads } from './sessions/sandbox-reads.ts';
+import { SessionUpdates } from './sessions/updates.ts';
 import { EventEncoder } from './watch/encoding.ts';
 import { SessionCache } from './watch/session-cache.ts';
 
@@ -92,7 +94,7 @@ async function start(options: ApiserverOptions, log: Log, lifecycle: Lifecycle):
     namespaces: new Namespaces({ client, log }),
   });
   const creation = new SessionCreation({ client, warmStarts, trustAnchors: () => keys.trustAnchors(), now: Date.now });
-  const storage = new SandboxStorage({ client, cache, creation, now: Date.now });
+  const reads = new SandboxReads({ client, cache });
   const ready: Probe[] = [
     probe('front-proxy-settings', () =>
       requestHeader.current === undefined ? 'not read from kube-apiserver yet' : undefined,
@@ -108,7 +110,9 @@ async function start(options: ApiserverOptions, log: Log, lifecycle: Lifecycle):
     authorizer,
     discovery: new DiscoveryHandler(),
     sessions: new SessionHandler({
-      ...{ storage, cache, encoder: new EventEncoder(Date.now), now: Date.now },
+      ...{ reads, creation, cache, encoder: new EventEncoder(Date.now), now: Date.now },
+      updates: new SessionUpdates({ client, reads, now: Date.now }),
+      deletions: new SessionDeletions(client, reads),
       chronicle: invocations.chronicle,
     }),
     invocations,

@@ -3,12 +3,13 @@ import type { Runtime } from '../../apis/agentcube/runtime.ts';
 import { type KubeClient, patchTypes } from '../../apis/client/transport.ts';
 import { hasReason } from '../../apis/machinery/errors.ts';
 import type { ObjectMeta } from '../../apis/machinery/meta.ts';
-import { accounts, sandboxApi } from '../../apis/names.ts';
+import { accounts } from '../../apis/names.ts';
 import { adoptionPatch } from '../../apis/v1alpha1/adoption.ts';
 import type { NewSession } from '../../apis/v1alpha1/new-sandbox.ts';
 import { comparePools, fitsRuntime } from '../../apis/v1alpha1/pool-record.ts';
 import { desiredPool } from '../../apis/v1alpha1/pool-template.ts';
 import type { Sandbox } from '../../apis/v1alpha1/sandbox.ts';
+import { sandboxPath } from '../../apis/v1alpha1/sandbox-paths.ts';
 import type { DatedTrustAnchors } from '../../apis/wire/trust-anchor.ts';
 import type { PoolMember, PoolMembers } from './members.ts';
 import type { Namespaces } from './namespaces.ts';
@@ -105,7 +106,7 @@ export class WarmStarts {
     const { namespace, name } = member;
     return await this.#options.client.request<Sandbox>({
       method: 'PATCH',
-      path: `${sandboxApi.path}/namespaces/${encodeURIComponent(namespace)}/${sandboxApi.resource}/${name}`,
+      path: sandboxPath(namespace, name),
       query: { dryRun, fieldManager: accounts.apiserver },
       contentType: patchTypes.merge,
       body: adoptionPatch(session, member),

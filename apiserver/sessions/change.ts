@@ -5,14 +5,8 @@ import { invalidValue } from '../../apis/machinery/names.ts';
 import { group, resource } from '../../apis/names.ts';
 import type { Session } from '../../apis/v1alpha1/types.ts';
 import { conflict } from './conflict.ts';
-import {
-  type DecodedPart,
-  type DecodedSession,
-  decodePatched,
-  decodeSession,
-  type FieldValidation,
-  invalidSession,
-} from './decode.ts';
+import { type DecodedPart, type DecodedSession, decodePatched, decodeSession, invalidSession } from './decode.ts';
+import type { FieldValidation } from './write-options.ts';
 
 /**
  * What a request makes of a Session as it is now; asked again when somebody else has written it meanwhile. All of the

@@ -1,10 +1,11 @@
 import type { KubeClient } from '../../apis/client/transport.ts';
 import { ApiError, hasReason } from '../../apis/machinery/errors.ts';
-import { accounts, group, labels, resource, sandboxApi } from '../../apis/names.ts';
+import { accounts, group, labels, resource } from '../../apis/names.ts';
 import { metadataCauses } from '../../apis/v1alpha1/metadata-rules.ts';
 import { type NewSession, newSandbox } from '../../apis/v1alpha1/new-sandbox.ts';
 import { projectSession } from '../../apis/v1alpha1/projection.ts';
 import type { Sandbox } from '../../apis/v1alpha1/sandbox.ts';
+import { sandboxesPath, sandboxPath } from '../../apis/v1alpha1/sandbox-paths.ts';
 import { completeSpec, runtimeCauses, specCauses } from '../../apis/v1alpha1/spec-rules.ts';
 import type { Session, SessionUser } from '../../apis/v1alpha1/types.ts';
 import type { DatedTrustAnchors } from '../../apis/wire/trust-anchor.ts';
@@ -13,8 +14,8 @@ import { type DecodedSession, invalidSession } from './decode.ts';
 import { Retries, type RetryKey, retryMarks, retryName, underWay } from './idempotency.ts';
 import { resolveRuntime } from './runtimes.ts';
 import { refuseOversize } from './size.ts';
-import type { DryRun } from './storage.ts';
 import { translateUpstreamError } from './upstream-errors.ts';
+import type { DryRun } from './write-options.ts';
 
 /** How many names a keyed cold start tries; another session has one of them once in 14 million. */
 const keyedNames = 5;
@@ -165,7 +166,7 @@ export class SessionCreation {
     try {
       return await this.#options.client.request<Sandbox>({
         method: 'POST',
-        path: collectionPath(namespace),
+        path: sandboxesPath(namespace),
         // The Sandbox is ours to write; whose fields are whose is a matter of the Session.
         query: { dryRun, fieldManager: accounts.apiserver },
         body: newSandbox(session, this.#options.trustAnchors()),
@@ -178,16 +179,12 @@ export class SessionCreation {
   async #nameTaken(namespace: string, name: string | undefined, error: ApiError): Promise<ApiError> {
     if (name === undefined) return error;
     const existing = await this.#options.client
-      .request<Sandbox>({ path: `${collectionPath(namespace)}/${encodeURIComponent(name)}` })
+      .request<Sandbox>({ path: sandboxPath(namespace, name) })
       .catch(() => undefined);
     if (existing === undefined || existing.metadata.labels?.[labels.session] === 'true') return error;
     const message = `${resource}.${group} "${name}" cannot be created: a Sandbox of that name exists that is no session; choose another name`;
     return new ApiError('AlreadyExists', message, { details: { name, group, kind: resource }, cause: error });
   }
-}
-
-function collectionPath(namespace: string): string {
-  return `${sandboxApi.path}/namespaces/${encodeURIComponent(namespace)}/${sandboxApi.resource}`;
 }
 
 function withName(session: NewSession, key: RetryKey, attempt: number): NewSession {

@@ -5,8 +5,7 @@ import { checkSchema, type Schema } from '../../apis/machinery/schema.ts';
 import { group, groupVersion, kind } from '../../apis/names.ts';
 import { objectMetaSchema } from '../../apis/v1alpha1/object-meta-schema.ts';
 import { type SessionSpec, sessionSpec } from '../../apis/v1alpha1/types.ts';
-
-export type FieldValidation = 'Ignore' | 'Warn' | 'Strict';
+import type { FieldValidation } from './write-options.ts';
 
 const sessionSchema: Schema = {
   type: 'object',
@@ -95,24 +94,6 @@ function checkSession(
 
 function strictError(unknown: readonly string[]): string {
   return `strict decoding error: ${unknown.join(', ')}`;
-}
-
-/** Options of a write, as kube-apiserver names them in its errors. */
-export type OptionsKind = 'CreateOptions' | 'UpdateOptions' | 'PatchOptions';
-
-/** Reads the `fieldValidation` parameter; Warn is kube-apiserver's default. */
-export function readFieldValidation(query: URLSearchParams, optionsKind: OptionsKind): FieldValidation {
-  const text = query.get('fieldValidation') ?? '';
-  if (text === '') return 'Warn';
-  if (text === 'Ignore' || text === 'Warn' || text === 'Strict') return text;
-  const message = `fieldValidation: Unsupported value: ${JSON.stringify(text)}: supported values: "Ignore", "Strict", "Warn"`;
-  throw new ApiError('Invalid', `${optionsKind}.meta.k8s.io "" is invalid: ${message}`, {
-    details: {
-      group: 'meta.k8s.io',
-      kind: optionsKind,
-      causes: [{ reason: 'FieldValueNotSupported', message, field: 'fieldValidation' }],
-    },
-  });
 }
 
 /** The 422 of a Session with every cause. */

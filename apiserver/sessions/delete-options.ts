@@ -1,7 +1,7 @@
 import { ApiError } from '../../apis/machinery/errors.ts';
 import type { StatusCause } from '../../apis/machinery/meta.ts';
 import { checkSchema, type Schema } from '../../apis/machinery/schema.ts';
-import type { DryRun } from './storage.ts';
+import type { DryRun } from './write-options.ts';
 
 export interface DeleteOptions {
   preconditions: { uid?: string; resourceVersion?: string };

@@ -4,10 +4,11 @@ import { type KubeClient, patchTypes } from '../../apis/client/transport.ts';
 import { hashOf } from '../../apis/machinery/canonical.ts';
 import { ApiError, hasReason } from '../../apis/machinery/errors.ts';
 import type { KubeList } from '../../apis/machinery/meta.ts';
-import { annotations, kind, labels, sandboxApi, sessionSelector } from '../../apis/names.ts';
+import { annotations, kind, labels, sessionSelector } from '../../apis/names.ts';
 import { readDocument } from '../../apis/v1alpha1/document.ts';
 import type { RetryMarks } from '../../apis/v1alpha1/new-sandbox.ts';
 import type { Sandbox } from '../../apis/v1alpha1/sandbox.ts';
+import { sandboxesPath, sandboxPath } from '../../apis/v1alpha1/sandbox-paths.ts';
 import type { SessionUser } from '../../apis/v1alpha1/types.ts';
 import { type DecodedSession, invalidSession } from './decode.ts';
 
@@ -128,7 +129,7 @@ export class Retries {
   /** Sessions of a key that are there to stay, by uid. */
   async #list({ namespace, hash }: RetryKey): Promise<Sandbox[]> {
     const { items } = await this.#client.request<KubeList<Sandbox>>({
-      path: `${sandboxApi.path}/namespaces/${encodeURIComponent(namespace)}/${sandboxApi.resource}`,
+      path: sandboxesPath(namespace),
       query: { labelSelector: `${sessionSelector},${labels.idempotencyKey}=${hash}` },
     });
     return items
@@ -190,7 +191,7 @@ async function isUnchanged(write: Promise<unknown>): Promise<boolean> {
 }
 
 function pathOf({ metadata: { namespace = '', name = '' } }: Sandbox): string {
-  return `${sandboxApi.path}/namespaces/${encodeURIComponent(namespace)}/${sandboxApi.resource}/${name}`;
+  return sandboxPath(namespace, name);
 }
 
 /** A key stands for one request, so another one with it is a mistake of its sender. */

@@ -3,27 +3,28 @@ import { type KubeClient, patchTypes } from '../../apis/client/transport.ts';
 import { hasReason } from '../../apis/machinery/errors.ts';
 import type { StatusCause } from '../../apis/machinery/meta.ts';
 import { forbiddenValue } from '../../apis/machinery/names.ts';
-import { accounts, sandboxApi } from '../../apis/names.ts';
+import { accounts } from '../../apis/names.ts';
 import { readDocument } from '../../apis/v1alpha1/document.ts';
 import { metadataUpdateCauses } from '../../apis/v1alpha1/metadata-rules.ts';
 import { projectSession } from '../../apis/v1alpha1/projection.ts';
 import type { Sandbox } from '../../apis/v1alpha1/sandbox.ts';
+import { sandboxPath } from '../../apis/v1alpha1/sandbox-paths.ts';
 import { type SessionUpdate, sandboxPatch } from '../../apis/v1alpha1/session-update.ts';
 import { completeSpec, specUpdateCauses } from '../../apis/v1alpha1/spec-rules.ts';
 import type { CompleteSessionSpec, Session, SessionDocument } from '../../apis/v1alpha1/types.ts';
 import type { SessionChange } from './change.ts';
 import { type DecodedSession, invalidSession } from './decode.ts';
+import type { SandboxReads } from './sandbox-reads.ts';
 import { refuseOversize } from './size.ts';
-import type { DryRun } from './storage.ts';
 import { translateUpstreamError } from './upstream-errors.ts';
+import type { DryRun } from './write-options.ts';
 
 /** How often a change is made again because somebody else wrote the Sandbox in between. */
 const attempts = 8;
 
 export interface SessionUpdatesOptions {
   client: KubeClient;
-  /** The session-bearing Sandbox of a name, live. */
-  read: (namespace: string, name: string) => Promise<Sandbox>;
+  reads: SandboxReads;
   /** Milliseconds since the epoch. */
   now: () => number;
 }
@@ -53,14 +54,14 @@ export class SessionUpdates {
     { dryRun }: { dryRun: DryRun },
   ): Promise<ChangedSession> {
     for (let attempt = 1; ; attempt += 1) {
-      const sandbox = await this.#options.read(namespace, name);
+      const sandbox = await this.#options.reads.sandbox(namespace, name);
       const { next, document, warnings } = nextSession(sandbox, change);
       const patch = sandboxPatch(sandbox, document, next, this.#options.now());
       if (patch === undefined) return { session: projectSession(sandbox), warnings };
       try {
         const written = await this.#options.client.request<Sandbox>({
           method: 'PATCH',
-          path: `${sandboxApi.path}/namespaces/${encodeURIComponent(namespace)}/${sandboxApi.resource}/${encodeURIComponent(name)}`,
+          path: sandboxPath(namespace, name),
           query: { dryRun, fieldManager: accounts.apiserver },
           contentType: patchTypes.merge,
           body: patch,

@@ -49,3 +49,10 @@ function translateField(field: string): string {
     ? 'spec.runtimeRef'
     : field;
 }
+
+/** The 404 of a Session. */
+export function notFound(name: string): ApiError {
+  return new ApiError('NotFound', `${resource}.${group} "${name}" not found`, {
+    details: { name, group, kind: resource },
+  });
+}

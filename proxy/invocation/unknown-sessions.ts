@@ -1,8 +1,9 @@
 import { LRUCache } from 'lru-cache';
 import type { KubeClient } from '../../apis/client/transport.ts';
 import { ApiError, hasReason } from '../../apis/machinery/errors.ts';
-import { labels, sandboxApi } from '../../apis/names.ts';
+import { labels } from '../../apis/names.ts';
 import type { Sandbox } from '../../apis/v1alpha1/sandbox.ts';
+import { sandboxPath } from '../../apis/v1alpha1/sandbox-paths.ts';
 
 /** How long an absent name is taken for absent without another look, so that wrong names cost kube-apiserver little. */
 const absentMs = 1_000;
@@ -33,8 +34,8 @@ export class UnknownSessions {
   }
 
   async #read(key: string): Promise<boolean> {
-    const [namespace, name] = key.split('/').map(encodeURIComponent);
-    const path = `${sandboxApi.path}/namespaces/${namespace}/${sandboxApi.resource}/${name}`;
+    const [namespace = '', name = ''] = key.split('/');
+    const path = sandboxPath(namespace, name);
     try {
       const sandbox = await this.#client.request<Sandbox>({ path });
       return sandbox.metadata.labels?.[labels.session] === 'true';

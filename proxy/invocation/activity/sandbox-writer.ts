@@ -1,7 +1,8 @@
 import { type KubeClient, patchTypes } from '../../../apis/client/transport.ts';
 import { formatTime } from '../../../apis/machinery/time.ts';
-import { annotations, sandboxApi } from '../../../apis/names.ts';
+import { annotations } from '../../../apis/names.ts';
 import type { Sandbox } from '../../../apis/v1alpha1/sandbox.ts';
+import { sandboxPath } from '../../../apis/v1alpha1/sandbox-paths.ts';
 import type { Session } from '../../../apis/v1alpha1/types.ts';
 import { type SessionRecord, toSessionRecord } from '../session-record.ts';
 import type { StoredActivity } from './stored-activity.ts';
@@ -61,5 +62,5 @@ export class SandboxWriter {
 
 /** Path of the Sandbox that bears a session. */
 export function sandboxPathOf({ metadata: { namespace = '', name = '' } }: Session): string {
-  return `${sandboxApi.path}/namespaces/${namespace}/${sandboxApi.resource}/${name}`;
+  return sandboxPath(namespace, name);
 }

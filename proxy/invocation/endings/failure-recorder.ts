@@ -1,8 +1,9 @@
 import { type KubeClient, patchTypes } from '../../../apis/client/transport.ts';
 import { hasReason } from '../../../apis/machinery/errors.ts';
-import { annotations, sandboxApi } from '../../../apis/names.ts';
+import { annotations } from '../../../apis/names.ts';
 import type { Log } from '../../../apis/runtime/log.ts';
 import { type Failure, serializeFailure } from '../../../apis/v1alpha1/failure.ts';
+import { sandboxPathOf } from '../activity/sandbox-writer.ts';
 import type { SandboxSource } from '../directory.ts';
 import type { PodIndex, PodRecord } from '../pods.ts';
 import type { SessionRecord } from '../session-record.ts';
@@ -132,10 +133,10 @@ export class FailureRecorder {
   }
 
   async #patch({ session }: SessionRecord, failure: Failure | undefined): Promise<void> {
-    const { namespace, name, resourceVersion } = session.metadata;
+    const { resourceVersion } = session.metadata;
     await this.#options.client.request({
       method: 'PATCH',
-      path: `${sandboxApi.path}/namespaces/${namespace}/${sandboxApi.resource}/${name}`,
+      path: sandboxPathOf(session),
       contentType: patchTypes.merge,
       body: {
         metadata: {

@@ -1,0 +1,28 @@
+import { ApiError } from '../../apis/machinery/errors.ts';
+import { group, resource } from '../../apis/names.ts';
+import type { ClientRequest, ClientResponse } from '../../apis/runtime/listener.ts';
+import type { UserInfo } from '../../proxy/access/user.ts';
+import type { ResourceRequest, Verb } from '../http/request-info.ts';
+
+/** One authorised request for sessions. */
+export interface Call {
+  info: ResourceRequest;
+  user: UserInfo;
+  request: ClientRequest;
+  response: ClientResponse;
+}
+
+/** Serves one verb; throws an ApiError before headers were sent. */
+export type VerbHandler = (call: Call) => Promise<void>;
+
+/** The 405 of a verb that sessions do not have there. */
+export function notAllowed(verb: Verb): ApiError {
+  return new ApiError('MethodNotAllowed', `${verb} is not supported on resources of kind "${resource}.${group}"`);
+}
+
+/** A part of the path that the parse gives this verb; without it the path named nothing. */
+export function required(part: string | undefined): string {
+  if (part === undefined)
+    throw new ApiError('MethodNotAllowed', `this verb needs a namespace in the path of ${resource}.${group}`);
+  return part;
+}
