@@ -163,6 +163,8 @@ function createTlsServer(
     cert,
     key,
     allowHTTP1: true,
+    // As Node's HTTPS server has it by itself; without it the rest of an answer waits for the client's kernel to acknowledge.
+    noDelay: true,
     handshakeTimeout: handshakeTimeoutMs,
     minVersion: 'TLSv1.2',
     // Without a list of authorities every client offers the certificate it has.
