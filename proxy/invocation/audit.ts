@@ -7,7 +7,7 @@ import type { Log } from '../../apis/runtime/log.ts';
 import { UsageError } from '../../apis/runtime/options.ts';
 import type { RouteKind } from './invoke.ts';
 import type { Outcome } from './metrics.ts';
-import type { Traffic } from './traffic.ts';
+import type { BytesMoved } from './traffic.ts';
 
 /** Lines that wait for a disk or pipe that does not take them are kept up to this many bytes, then dropped and counted. */
 const longestBacklogBytes = 16 * 1024 * 1024;
@@ -37,7 +37,7 @@ export interface AuditedCall {
   /** HTTP status; 0 when none was sent. */
   code: number;
   outcome: Outcome;
-  traffic: Traffic;
+  traffic: BytesMoved;
   /** Milliseconds since the epoch. */
   begunAt: number;
   durationMs: number;

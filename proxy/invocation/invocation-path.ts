@@ -5,6 +5,7 @@ import type { Log } from '../../apis/runtime/log.ts';
 import type { Probe } from '../../apis/runtime/operations.ts';
 import { ActivityTracker } from './activity/tracker.ts';
 import { type AuditLog, noAudit } from './audit.ts';
+import { createBufferCollection } from './buffer-collection.ts';
 import { Credentials } from './credentials.ts';
 import { Directory, type Location, type SandboxSource, type WaitOptions } from './directory.ts';
 import { Chronicle, type TransitionSource } from './endings/chronicle.ts';
@@ -103,6 +104,7 @@ export function createInvocationPath(options: InvocationPathOptions): Invocation
     patience,
     metrics: new InvocationMetrics(registry),
     audit: options.audit ?? noAudit,
+    onBytes: createBufferCollection(),
   });
   const { readyTimeoutMs, answerTimeoutMs } = settings;
   const invoker = new Invoker({

@@ -13,6 +13,8 @@ export interface LedgerOptions {
   patience: Readonly<Record<InvocationKind, Patience>>;
   metrics: InvocationMetrics;
   audit: AuditLog;
+  /** Told of all bytes of bodies that pass. */
+  onBytes: (bytes: number) => void;
 }
 
 /** A call that arrived. */
@@ -55,7 +57,7 @@ export class Ledger {
 
 /** One call's account. */
 export class OpenCall implements WatchedCall {
-  readonly traffic = new Traffic();
+  readonly traffic: Traffic;
   readonly patience: Patience;
   /** Of the session, once it is known. */
   sessionUid: string | undefined;
@@ -75,6 +77,7 @@ export class OpenCall implements WatchedCall {
     const { kind, call } = arrival;
     this.#options = options;
     this.#arrival = arrival;
+    this.traffic = new Traffic(options.onBytes);
     this.patience = options.patience[kind];
     this.#labels = { route: call.route, kind };
     this.#session = `${call.namespace}/${call.name}`;

@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { RouteKind } from './invoke.ts';
-import type { Traffic } from './traffic.ts';
+import type { BytesMoved } from './traffic.ts';
 
 /** A plain request, or one that left HTTP by an upgrade. */
 export type InvocationKind = 'request' | 'upgrade';
@@ -92,7 +92,7 @@ export class InvocationMetrics {
   }
 
   /** @param code HTTP status, 0 when none was sent. */
-  ended(labels: InvocationLabels, code: number, outcome: Outcome, { received, sent }: Traffic): void {
+  ended(labels: InvocationLabels, code: number, outcome: Outcome, { received, sent }: BytesMoved): void {
     const tally = this.#tally(labels);
     tally.inFlight -= 1;
     tally.bytes.received += received;

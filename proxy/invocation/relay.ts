@@ -194,7 +194,7 @@ export class AnswerRelay implements Dispatcher.DispatchHandler {
 
   #write(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     this.#wrote = true;
-    this.#options.traffic.sent += chunk.length;
+    this.#options.traffic.send(chunk.length);
     const output: Writable = this.#options.response;
     if (!output.write(chunk)) controller.pause();
   }

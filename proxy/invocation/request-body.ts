@@ -58,7 +58,7 @@ export class RequestBody {
   sending(): void {
     if (this.#whole === undefined || this.begun) return;
     this.#bytes = this.#whole.length;
-    this.#options.traffic.received += this.#whole.length;
+    this.#options.traffic.receive(this.#whole.length);
   }
 
   #stream(): Readable {
@@ -68,7 +68,7 @@ export class RequestBody {
     let silence: NodeJS.Timeout | undefined;
     const onData = (chunk: Buffer) => {
       this.#bytes += chunk.length;
-      traffic.received += chunk.length;
+      traffic.receive(chunk.length);
       silence?.refresh();
       if (this.#bytes > limitBytes) stream.destroy(tooLarge(limitBytes));
       else if (!stream.push(chunk)) {

@@ -88,8 +88,8 @@ export async function forwardUpgrade(call: UpgradeCall): Promise<UpgradeEnd> {
     resetSocket(socket);
     resetSocket(upstream);
   });
-  call.traffic.sent += head.length;
-  call.traffic.received += call.head.length;
+  call.traffic.send(head.length);
+  call.traffic.receive(call.head.length);
   await join(socket, upstream, call.traffic);
   return { kind: 'answered', code: 101 };
 }
@@ -213,12 +213,8 @@ function answerHead(code: number, headers: readonly string[]): string | Buffer {
 
 /** Copies both ways until both sockets are closed. The end of one is the end of the other, after what it still has to send. */
 async function join(client: Duplex, upstream: Duplex, traffic: Traffic): Promise<void> {
-  client.on('data', (chunk: Buffer) => {
-    traffic.received += chunk.length;
-  });
-  upstream.on('data', (chunk: Buffer) => {
-    traffic.sent += chunk.length;
-  });
+  client.on('data', (chunk: Buffer) => traffic.receive(chunk.length));
+  upstream.on('data', (chunk: Buffer) => traffic.send(chunk.length));
   const closed = [client, upstream].map(
     (socket) => new Promise<void>((resolve) => socket.once('close', () => resolve())),
   );

@@ -1,5 +1,5 @@
 import { ApiError } from '../../apis/machinery/errors.ts';
-import type { Traffic } from './traffic.ts';
+import type { BytesMoved } from './traffic.ts';
 
 /** How long a kind of call may last, in milliseconds; 0 for as long as it likes. */
 export interface Patience {
@@ -11,7 +11,7 @@ export interface Patience {
 
 /** A call that is being carried. */
 export interface WatchedCall {
-  readonly traffic: Traffic;
+  readonly traffic: BytesMoved;
   readonly patience: Patience;
   /** Ends the call. */
   interrupt(error: ApiError): void;

@@ -39,7 +39,7 @@ export async function startFront(options: FrontOptions): Promise<Front> {
   const dispatcher = createSandboxAgent();
   const log = createLog({ level: 'error' });
   const ends: string[] = [];
-  const traffic = new Traffic();
+  const traffic = new Traffic(() => undefined);
   const route = {
     origin: options.upstream,
     authorization: options.authorization,
