@@ -59,6 +59,8 @@ async function open(cluster: Cluster, size: Size): Promise<Contest> {
     return new Starts({ client, name, collection, watch, load, begin, refilled: () => workplace.fullPool(runtime) });
   };
   const session = (prefix: string) => ({
+    apiVersion: 'sojourn.dev/v1alpha1',
+    kind: 'Session',
     metadata: { generateName: prefix },
     spec: { runtimeRef: { kind: 'CodeInterpreter', name: runtime } },
   });

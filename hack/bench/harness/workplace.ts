@@ -14,7 +14,7 @@ const upstreamMain = fileURLToPath(new URL('../upstream/main.ts', import.meta.ur
 /** The runtimes of a workplace: a Ready Pod without a process, and a program that costs little. */
 const images = { none: 'local/none', program: 'local/process' };
 const account = 'agent';
-const deadlineMs = 30_000;
+const deadlineMs = 90_000;
 
 /** A namespace for one benchmark, with two runtimes. */
 export class Workplace {
@@ -77,7 +77,12 @@ export class Workplace {
     return await this.client.request<Session>({
       method: 'POST',
       path: this.sessions,
-      body: { metadata: { name }, spec: { runtimeRef: { kind: 'CodeInterpreter', name: runtime } } },
+      body: {
+        apiVersion: 'sojourn.dev/v1alpha1',
+        kind: 'Session',
+        metadata: { name },
+        spec: { runtimeRef: { kind: 'CodeInterpreter', name: runtime } },
+      },
     });
   }
 
@@ -137,13 +142,13 @@ export function isReady(object: Sandbox | Session): boolean {
   return findCondition(object.status?.conditions, 'Ready')?.status === 'True';
 }
 
-/** Asks until there is an answer; at most for 30 s. */
+/** Asks until there is an answer; at most for 90 s. */
 export async function eventually<T>(what: string, ask: () => Promise<T | undefined | false>): Promise<T> {
   const deadline = performance.now() + deadlineMs;
   for (;;) {
     const answer = await ask();
     if (answer !== undefined && answer !== false) return answer;
-    if (performance.now() > deadline) throw new Error(`waited for 30 s in vain until ${what}`);
+    if (performance.now() > deadline) throw new Error(`waited for 90 s in vain until ${what}`);
     await delay(50);
   }
 }
