@@ -15,6 +15,8 @@ export interface PoolMember {
   poolUid: string | undefined;
   /** Ready with an address, and neither suspended, ending nor on its way out. */
   available: boolean;
+  /** Why it does not become so, as its Sandbox says: no Pod can be made of it, or no node takes it. */
+  trouble: { reason: string; message: string } | undefined;
   fingerprint: string;
 }
 
@@ -63,6 +65,11 @@ export class PoolMembers {
     );
   }
 
+  /** Every unclaimed member of a pool, in no order. */
+  of(poolUid: string): PoolMember[] {
+    return [...(this.#byPool.get(poolUid)?.values() ?? [])];
+  }
+
   /** Keeps others of this process from a member; false when one of them has it. Ends with {@link settle}. */
   claim(member: PoolMember): boolean {
     if (this.#claimed.has(member.uid)) return false;
@@ -95,7 +102,19 @@ export class PoolMembers {
   }
 }
 
-function poolMember({ metadata, spec = {}, status }: Sandbox): PoolMember {
+/** Reason of a Sandbox's Ready condition when its controller failed: a quota or a policy refuses the Pod, say. */
+const refused = 'ReconcilerError';
+
+function troubleOf({ status }: Sandbox): PoolMember['trouble'] {
+  const ready = findCondition(status?.conditions, 'Ready');
+  if (ready?.status === 'False' && ready.reason === refused) return ready;
+  const scheduled = findCondition(status?.conditions, 'PodScheduled');
+  return scheduled?.status === 'False' ? scheduled : undefined;
+}
+
+function poolMember(sandbox: Sandbox): PoolMember {
+  const { metadata, spec = {}, status } = sandbox;
+  const trouble = troubleOf(sandbox);
   const owner = metadata.ownerReferences?.find(({ controller }) => controller === true);
   const isMember = owner?.kind === poolApi.pool.kind && owner.apiVersion.startsWith(`${poolApi.group}/`);
   return {
@@ -110,6 +129,7 @@ function poolMember({ metadata, spec = {}, status }: Sandbox): PoolMember {
       (status?.podIPs?.length ?? 0) > 0 &&
       spec.operatingMode !== 'Suspended' &&
       spec.shutdownTime === undefined,
+    trouble: trouble === undefined ? undefined : { reason: trouble.reason, message: trouble.message },
     fingerprint: sandboxFingerprint(spec),
   };
 }

@@ -8,9 +8,11 @@ import { sandboxFingerprint } from './fingerprint.ts';
 import type { KnownPool } from './pool-plan.ts';
 
 /** What is kept of a pool; one without a record of ours is not ours. */
-interface PoolView extends Omit<KnownPool, 'record' | 'hasTemplate'> {
+export interface PoolView extends Omit<KnownPool, 'record' | 'hasTemplate'> {
   namespace: string;
   runtimeName: string;
+  /** Of the runtime that owns it. */
+  runtimeKind: string | undefined;
   record: PoolRecord | undefined;
   terminating: boolean;
 }
@@ -35,6 +37,8 @@ export interface PoolIndexOptions {
   log: Log;
   /** Called when something of the pools of a runtime changed. */
   onChange: (namespace: string, runtimeName: string) => void;
+  /** Called with a pool that is gone. */
+  onGone: (pool: PoolView) => void;
 }
 
 /** Our pools and their templates, from watches on our label. */
@@ -43,7 +47,7 @@ export class PoolIndex {
   readonly #templates: Informer<SandboxTemplate, TemplateView>;
   readonly #byRuntime = new Map<string, Set<string>>();
 
-  constructor({ client, log, onChange }: PoolIndexOptions) {
+  constructor({ client, log, onChange, onGone }: PoolIndexOptions) {
     const common = { client, log, labelSelector: labels.runtime };
     this.#pools = new Informer<SandboxWarmPool, PoolView>({
       ...common,
@@ -53,6 +57,7 @@ export class PoolIndex {
         if (previous !== undefined) this.#forget(previous);
         if (current !== undefined) this.#namesOf(runtimeKey(current)).add(current.name);
         for (const view of [previous, current]) if (view !== undefined) onChange(view.namespace, view.runtimeName);
+        if (previous !== undefined && previous.uid !== current?.uid) onGone(previous);
       },
     });
     this.#templates = new Informer<SandboxTemplate, TemplateView>({
@@ -126,6 +131,7 @@ function poolView(pool: SandboxWarmPool): PoolView {
     uid: metadata.uid ?? '',
     resourceVersion: metadata.resourceVersion ?? '',
     runtimeName: metadata.labels?.[labels.runtime] ?? '',
+    runtimeKind: metadata.ownerReferences?.find(({ controller }) => controller === true)?.kind,
     record: readPoolRecord(pool),
     replicas: spec.replicas,
     ready: status?.readyReplicas ?? 0,

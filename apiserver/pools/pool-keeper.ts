@@ -6,8 +6,9 @@ import { type DesiredPool, poolName } from '../../apis/v1alpha1/pool-template.ts
 import { runtimeProblems } from '../../apis/v1alpha1/spec-rules.ts';
 import { type RuntimeKind, runtimeKinds } from '../../apis/v1alpha1/types.ts';
 import type { DatedTrustAnchors } from '../../apis/wire/trust-anchor.ts';
-import { PoolIndex } from './pool-index.ts';
+import { PoolIndex, type PoolView } from './pool-index.ts';
 import { type KnownPool, type PoolPlan, planPools } from './pool-plan.ts';
+import type { PoolTrouble } from './pool-trouble.ts';
 import { PoolWriter } from './pool-writer.ts';
 import { RuntimeEvents } from './runtime-events.ts';
 import { RuntimeIndex, type RuntimeRef, type RuntimeView } from './runtime-index.ts';
@@ -31,6 +32,8 @@ export interface PoolKeeperOptions {
   keys: TrustAnchorSource;
   /** What the pool of a runtime should be. */
   desiredPool: (runtime: Runtime, anchors: DatedTrustAnchors) => DesiredPool;
+  /** What keeps a pool from being full. */
+  troubleOf: (pool: KnownPool) => PoolTrouble | undefined;
   /** Milliseconds since the epoch. */
   now: () => number;
 }
@@ -49,7 +52,7 @@ export class PoolKeeper {
   readonly pools: PoolIndex;
 
   constructor(options: PoolKeeperOptions) {
-    const { client, log, now } = options;
+    const { client, log, troubleOf, now } = options;
     this.#options = options;
     this.#queue = new WorkQueue({ log, workers, work: (key) => this.#keep(parseKey(key)) });
     const add = (ref: RuntimeRef) => this.#queue.add(keyOf(ref));
@@ -60,10 +63,11 @@ export class PoolKeeper {
       onChange: (namespace, name) => {
         for (const kind of runtimeKinds) add({ kind, namespace, name });
       },
+      onGone: (pool) => void this.#toldWithRuntime(pool),
     });
     this.#writer = new PoolWriter(client);
     this.#events = new RuntimeEvents(client, log);
-    this.#status = new StatusKeeper({ writer: this.#writer, events: this.#events, now });
+    this.#status = new StatusKeeper({ writer: this.#writer, events: this.#events, troubleOf, now });
   }
 
   start(): void {
@@ -160,6 +164,18 @@ export class PoolKeeper {
         ? { type: 'Normal', reason: 'PoolDeleted', message: `deleted warm pool ${pool.name}` }
         : { type: 'Normal', reason: 'PoolReplaced', message: `warm pool ${current.name} replaced ${pool.name}` },
     );
+  }
+
+  /** Tells of a pool that the garbage collector took because its runtime is gone, or going; never rejects. */
+  async #toldWithRuntime({ namespace, name, uid, runtimeName, runtimeKind, record }: PoolView): Promise<void> {
+    const kind = runtimeKinds.find((candidate) => candidate === runtimeKind);
+    if (kind === undefined || record === undefined || !this.#runtimes.synced) return;
+    const runtime = { kind, namespace, name: runtimeName, uid: record.runtime.uid };
+    const seen = this.#runtimes.get(runtime);
+    if (seen?.runtime.uid === runtime.uid && !seen.terminating) return;
+    const message = `deleted warm pool ${name} with its runtime`;
+    const event = `${name}.${uid.slice(0, 8)}.deleted`;
+    await this.#events.write(runtime, { type: 'Normal', reason: 'PoolDeleted', message, name: event });
   }
 
   /** A namespace on its way out takes nothing new, and its runtimes go in a moment. */

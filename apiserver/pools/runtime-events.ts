@@ -8,9 +8,14 @@ import type { Log } from '../../apis/runtime/log.ts';
 
 export interface RuntimeEvent {
   type: 'Normal' | 'Warning';
-  reason: 'PoolCreated' | 'PoolReplaced' | 'PoolResized' | 'PoolDeleted' | 'InvalidRuntime';
+  reason: 'PoolCreated' | 'PoolReplaced' | 'PoolResized' | 'PoolDeleted' | 'InvalidRuntime' | 'WarmPoolNotReady';
   message: string;
+  /** Of an Event that several processes write, so that the first one wins; one of its own when absent. */
+  name?: string;
 }
+
+/** Which runtime an Event is about; it may be gone. */
+export type RuntimeIdentity = Pick<Runtime, 'kind' | 'namespace' | 'name' | 'uid'>;
 
 /** Writes Events on runtimes. An Event is news, not state: one that cannot be written is only logged. */
 export class RuntimeEvents {
@@ -22,7 +27,7 @@ export class RuntimeEvents {
     this.#log = log;
   }
 
-  async write(runtime: Runtime, { type, reason, message }: RuntimeEvent): Promise<void> {
+  async write(runtime: RuntimeIdentity, { type, reason, message, name: eventName }: RuntimeEvent): Promise<void> {
     const { kind, namespace, name, uid } = runtime;
     const time = formatTime(Date.now());
     try {
@@ -32,7 +37,10 @@ export class RuntimeEvents {
         body: {
           apiVersion: 'v1',
           kind: 'Event',
-          metadata: { generateName: `${name}.`.slice(0, 58), namespace },
+          metadata: {
+            ...(eventName === undefined ? { generateName: `${name}.`.slice(0, 58) } : { name: eventName }),
+            namespace,
+          },
           involvedObject: { apiVersion: runtimeApi.groupVersion, kind, namespace, name, uid },
           type,
           reason,
@@ -46,6 +54,7 @@ export class RuntimeEvents {
         },
       });
     } catch (error) {
+      if (hasReason(error, 'AlreadyExists') && eventName !== undefined) return;
       // A namespace that is on its way out takes no Events.
       if (!hasReason(error, 'Forbidden', 'NotFound')) this.#log.warn('an Event was not written', { reason, error });
     }

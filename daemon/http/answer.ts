@@ -11,6 +11,7 @@ export function answerErrors(log: Log): Middleware {
     try {
       await next();
       refuseUnrouted(ctx);
+      endJsonLine(ctx);
       // Nobody can tell where the next request would begin: the client may send what it announced, or not.
       if (hasUnreadBody(ctx) && !ctx.res.headersSent) ctx.set('Connection', 'close');
     } catch (error) {
@@ -21,6 +22,17 @@ export function answerErrors(log: Log): Middleware {
       await answerError(ctx, asApiError(error), log);
     }
   };
+}
+
+/** A terminal shows the next prompt on a line of its own. */
+function endJsonLine(ctx: Context): void {
+  const { body } = ctx;
+  if (!ctx.response.is('json') || typeof body !== 'object' || body === null) return;
+  if (Object.getPrototypeOf(body) === Object.prototype) ctx.body = jsonLine(body);
+}
+
+function jsonLine(value: object): string {
+  return `${JSON.stringify(value)}\n`;
 }
 
 /** No route took the request, or not with this method: koa says so by a bare status. */
@@ -48,7 +60,7 @@ async function answerError(ctx: Context, error: ApiError, log: Log): Promise<voi
   // RFC 9110 §11.6.1 demands a challenge.
   if (error.code === 401) ctx.set('WWW-Authenticate', 'Bearer');
   if (error.retryAfterSeconds !== undefined) ctx.set('Retry-After', String(error.retryAfterSeconds));
-  const text = JSON.stringify(errorBody(error));
+  const text = jsonLine(errorBody(error));
   if (hasUnreadBody(ctx)) await answerBeforeBody(ctx, text);
   else ctx.body = text;
 }

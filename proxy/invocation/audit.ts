@@ -46,6 +46,8 @@ export interface AuditedCall {
 /** Where finished calls are written. */
 export interface AuditLog {
   write(call: AuditedCall): void;
+  /** Writes a line of somebody else's making: an Event as JSON, with its line end. */
+  append(line: string): void;
   /** Resolves when all lines are out. */
   stop(): Promise<void>;
 }
@@ -56,7 +58,7 @@ export function openAudit(options: AuditFileOptions): AuditLog {
 }
 
 /** Writes nothing. */
-export const noAudit: AuditLog = { write: () => undefined, stop: async () => undefined };
+export const noAudit: AuditLog = { write: () => undefined, append: () => undefined, stop: async () => undefined };
 
 export interface AuditFileOptions {
   /** A file that lines are appended to; `-` for standard output, `none` for no audit at all. */
@@ -96,11 +98,20 @@ export class AuditFile implements AuditLog {
   }
 
   write(call: AuditedCall): void {
-    if (this.#failed || this.#stream.writableLength > longestBacklogBytes) {
-      this.#dropped.inc();
-      return;
-    }
-    const line = this.#line(call);
+    if (this.#takes()) this.#gather(this.#line(call));
+  }
+
+  append(line: string): void {
+    if (this.#takes()) this.#gather(line);
+  }
+
+  #takes(): boolean {
+    if (!this.#failed && this.#stream.writableLength <= longestBacklogBytes) return true;
+    this.#dropped.inc();
+    return false;
+  }
+
+  #gather(line: string): void {
     const most = line.length * widest;
     if (this.#used + most > gatheredBytes) this.#flush();
     if (most > gatheredBytes) {
@@ -162,7 +173,6 @@ export class AuditFile implements AuditLog {
   }
 }
 
-/** Standard output as a stream of one's own, which may be ended. */
 /** At once and not when the first line comes: nobody should have to find out by missing lines. */
 function openFile(path: string): number {
   try {
@@ -175,6 +185,7 @@ function openFile(path: string): number {
   }
 }
 
+/** Standard output as a stream of one's own, which may be ended. */
 function standardOutput(): Writable {
   if (fstatSync(1).isFile()) return createWriteStream('', { fd: 1, autoClose: false });
   // process.stdout makes a pipe non-blocking, for the process's log too: it alone can wait for a reader that is slow,

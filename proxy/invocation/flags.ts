@@ -29,7 +29,7 @@ export const invocationFlags = {
   'signing-key-rotation': signingKeyRotationFlag,
   'audit-log-path': {
     value: 'FILE',
-    help: 'where one JSON line is written for each call (audit.k8s.io/v1 Event); - is standard output, none writes none',
+    help: 'where one JSON line is written for each request (audit.k8s.io/v1 Event); - is standard output, none writes none',
     default: '-',
     parse: parseText,
   },

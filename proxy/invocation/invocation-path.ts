@@ -17,7 +17,9 @@ import { KeyRing } from './keys/key-ring.ts';
 import { Ledger, type Refusal } from './ledger.ts';
 import { InFlight } from './limits.ts';
 import { InvocationMetrics } from './metrics.ts';
+import type { PodIndex } from './pods.ts';
 import { createSandboxAgent } from './sandbox-agent.ts';
+import type { SessionRecord } from './session-record.ts';
 import { Suspension } from './suspension/suspension.ts';
 import { CredentialMetrics } from './token-metrics.ts';
 import { Watchdog } from './watchdog.ts';
@@ -48,9 +50,11 @@ export interface InvocationPath {
   activity: ActivityTracker;
   keys: KeyRing;
   /** Tells what happens to sessions in Events. */
-  chronicle: Pick<Chronicle, 'created' | 'deleted'>;
+  chronicle: Pick<Chronicle, 'created' | 'changed' | 'deleted'>;
   /** Why sessions are no more. */
   ended: EndedSessions;
+  /** The Pods of sessions, and of the sandboxes that wait in pools. */
+  pods: Pick<PodIndex, 'podOf'>;
   /** The places of calls in flight. */
   inFlight: InFlight;
   ready: readonly Probe[];
@@ -84,7 +88,8 @@ export function createInvocationPath(options: InvocationPathOptions): Invocation
   const chronicle = new Chronicle({ client, transitions, ended, log, now });
   const activity = new ActivityTracker({ client, sandboxes, registry, log, now });
   const isInUse = (key: string) => activity.isInUse(key);
-  const suspension = new Suspension({ client, sandboxes, isInUse, registry, log, now });
+  const onWritten = ({ session }: SessionRecord) => chronicle.changed(session);
+  const suspension = new Suspension({ client, sandboxes, isInUse, onWritten, registry, log, now });
   const directory = new Directory({ client, sandboxes, ended, wakeup: suspension, allowLoopbackPods, log });
   const failures = new FailureRecorder({
     client,
@@ -121,6 +126,7 @@ export function createInvocationPath(options: InvocationPathOptions): Invocation
     keys,
     chronicle,
     ended,
+    pods: directory.pods,
     inFlight,
     ready: [keys.probe, directory.probe],
     start: () => {

@@ -19,8 +19,11 @@ import type { SessionRecord } from './session-record.ts';
 import type { TokenUser } from './tokens.ts';
 import { forwardUpgrade, type UpgradeEnd } from './upgrade.ts';
 
-/** One more attempt, when the first one never reached the sandbox's program. */
-const attempts = 2;
+/**
+ * One more attempt for each reason why none reached the sandbox's program: a daemon that is started again is first not there,
+ * and then does not know our keys.
+ */
+const repeats = { unreachable: 1, 'unknown-key': 1 } as const;
 
 /** The front that a call came through: our own path, AgentCube's, or kube-apiserver and its aggregation. */
 export type RouteKind = 'native' | 'agentcube' | 'aggregated';
@@ -67,6 +70,8 @@ export interface Lease {
 export interface UseOfSessions {
   /** @throws ApiError Gone when the session's time is over. */
   begin(record: SessionRecord): Lease | Promise<Lease>;
+  /** A call waits for a session to start, which is no use of it. */
+  wait(record: SessionRecord): Lease;
 }
 
 export interface InvokerOptions {
@@ -167,29 +172,36 @@ export class Invoker {
     const path = sandboxPath(call.target);
     let used: { sandboxUid: string; lease: Lease } | undefined;
     // While a call waits, its session may end and another one take the name.
-    const use = async (record: SessionRecord) => {
+    const meant = (record: SessionRecord) => {
       const { uid } = record.session.metadata;
       if (call.uid !== undefined && uid !== call.uid) throw notFound(call.name);
       open.sessionUid = uid;
+    };
+    const use = async (record: SessionRecord) => {
+      meant(record);
       if (used?.sandboxUid === record.sandboxUid) return;
       used?.lease.end();
       used = undefined;
       used = { sandboxUid: record.sandboxUid, lease: await this.#options.activity.begin(record) };
     };
     try {
-      for (let attempt = 1; ; attempt += 1) {
-        let location = await this.#locate(call, client, use);
+      const left: Record<keyof typeof repeats, number> = { ...repeats };
+      for (;;) {
+        let location = await this.#locate(call, client, meant);
         const isFirstUse = used?.sandboxUid !== location.record.sandboxUid;
         await use(location.record);
         // Its use may have had to be written first, and somebody may have suspended it before that.
-        if (isFirstUse) location = await this.#locate(call, client, use);
+        if (isFirstUse) location = await this.#locate(call, client, meant);
         const route = await this.#routeOrFailure(location, call.user, path);
         open.throwIfInterrupted();
         const end = 'kind' in route ? route : await send(route);
         if (end.kind === 'unknown-key') this.#options.credentials.keyRefused(location.podUid);
         else if (end.kind !== 'unreachable') return end;
         open.throwIfInterrupted();
-        if (attempt < attempts && canRepeat()) continue;
+        if (left[end.kind] > 0 && canRepeat()) {
+          left[end.kind] -= 1;
+          continue;
+        }
         if (end.kind === 'unknown-key') throw keyNotReady();
         // Where our daemon belongs and nothing listens, it is being started again in its Pod.
         throw location.record.authMode === 'sojourn' ? daemonRestarting(end.error) : end.error;
@@ -225,22 +237,24 @@ export class Invoker {
   async #locate(
     { namespace, name }: Invocation,
     client: Client,
-    use: (record: SessionRecord) => Promise<void>,
+    meant: (record: SessionRecord) => void,
   ): Promise<Location> {
-    const { directory, readyTimeoutMs } = this.#options;
+    const { activity, directory, readyTimeoutMs } = this.#options;
     const known = directory.ifReady(namespace, name);
     if (known !== undefined) return known;
     const record = directory.find(namespace, name);
-    // Somebody waits for it, so it must not be idled away while it starts.
-    if (record !== undefined && isStarting(record)) await use(record);
+    if (record !== undefined && isStarting(record)) meant(record);
     // Its "close" would not come a second time.
     if (client.isGone()) throw new ClientGone();
     const gone = new AbortController();
     const onClose = () => gone.abort(new ClientGone());
     client.connection.once('close', onClose);
+    // Somebody waits for it, so it must not be idled away while it starts.
+    const waiting = record === undefined ? undefined : activity.wait(record);
     try {
       return await directory.waitUntilReady(namespace, name, { timeoutMs: readyTimeoutMs, signal: gone.signal });
     } finally {
+      waiting?.end();
       client.connection.off('close', onClose);
     }
   }

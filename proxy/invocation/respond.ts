@@ -11,6 +11,8 @@ export interface ErrorFormat {
   contentType: string;
   /** The whole body; nothing of the error's cause may be in it. */
   body(error: ApiError): string;
+  /** Names and values of headers in place of those against the guessing of media types. */
+  headers?(error: ApiError): [string, string][];
 }
 
 /** Longest public sentence of an error. */
@@ -57,8 +59,8 @@ function sendError(request: ClientRequest, response: ClientResponse, error: ApiE
   // A head that Node refused to write leaves its headers behind.
   for (const name of response.getHeaderNames()) response.removeHeader(name);
   const body = Buffer.from(format.body(error));
-  const headers = { ...errorHeaders(error, format), 'content-length': String(body.length) };
-  writeHead(response, error.code, Object.entries(headers).flat());
+  const headers = [...errorHeaders(error, format), ['content-length', String(body.length)]];
+  writeHead(response, error.code, headers.flat());
   const output: Writable = response;
   if (request.method !== 'HEAD') output.write(body);
   endAnswer(request, response);
@@ -70,23 +72,25 @@ export function rejectUpgrade(socket: Duplex, thrown: unknown, log: Log, format:
   logFailure(error, log);
   if (!socket.writable) return;
   const body = Buffer.from(format.body(error));
-  const headers = { ...errorHeaders(error, format), 'content-length': String(body.length), connection: 'close' };
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  const headers = [...errorHeaders(error, format), ['content-length', String(body.length)], ['connection', 'close']];
+  const lines = headers.map(([name, value]) => `${name}: ${value}\r\n`);
   socket.write(`HTTP/1.1 ${error.code} ${STATUS_CODES[error.code] ?? 'Error'}\r\n${lines.join('')}\r\n`);
   socket.write(body);
   closeSocket(socket);
 }
 
-function errorHeaders(error: ApiError, { contentType }: ErrorFormat): Record<string, string> {
+function errorHeaders(error: ApiError, format: ErrorFormat): [string, string][] {
   const sessionId = error.details?.uid;
-  return {
-    'content-type': contentType,
-    'x-content-type-options': 'nosniff',
-    ...(error.code === 401 ? { 'www-authenticate': 'Bearer' } : {}),
-    ...(error.retryAfterSeconds === undefined ? {} : { 'retry-after': String(error.retryAfterSeconds) }),
+  return [
+    ['content-type', format.contentType],
+    ...(format.headers?.(error) ?? [['x-content-type-options', 'nosniff'] satisfies [string, string]]),
+    ...(error.code === 401 ? [['www-authenticate', 'Bearer'] satisfies [string, string]] : []),
+    ...(error.retryAfterSeconds === undefined
+      ? []
+      : [['retry-after', String(error.retryAfterSeconds)] satisfies [string, string]]),
     // Errors about a known session carry its uid; see aboutSession.
-    ...(sessionId === undefined ? {} : { [sessionIdHeader]: sessionId }),
-  };
+    ...(sessionId === undefined ? [] : [[sessionIdHeader, sessionId] satisfies [string, string]]),
+  ];
 }
 
 /** Accidents of ours are errors; whatever else has a hidden cause helps whoever looks for one. */

@@ -22,6 +22,22 @@ describe('a command', () => {
     expect(Date.parse(result.end_time) - Date.parse(result.start_time)).to.be.within(100, 5000);
   });
 
+  it('and everything else that is answered in JSON ends with a newline', async () => {
+    const answers = await Promise.all([
+      post({ command: ['true'] }),
+      post({ command: [] }),
+      daemon.request('/health'),
+      daemon.request('/api/files?path=.'),
+      daemon.request('/api/environment', { method: 'PUT', body: '{"env": {}}' }),
+      daemon.request('/nowhere'),
+    ]);
+    for (const answer of answers) {
+      expect(answer.text).to.match(/\}\n$/);
+      expect(answer.headers['content-length']).to.equal(String(answer.body.length));
+      expect(answer.json()).to.be.an('object');
+    }
+  });
+
   it('runs without a shell', async () => {
     const { stdout } = await daemon.execute({ command: ['echo', '$HOME', '&&', 'a b', '*', '"'] });
     expect(stdout).to.equal('$HOME && a b * "\n');

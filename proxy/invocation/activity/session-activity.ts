@@ -16,6 +16,8 @@ const marginMs = 5_000;
  * another replica's clock may be ahead, and its write would take the Pod away under the call.
  */
 const suspensionMarginMs = 10_000;
+/** How long after its creation a session is kept by calls that wait for its start. */
+const startMs = 60_000;
 /** How long a call waits for the watch to show that its session was suspended. */
 const longestLagMs = 10_000;
 /** Phases of a session whose Pod is going, or another one than a moment ago. */
@@ -74,6 +76,8 @@ export class SessionActivity {
   /** resourceVersion up to which the watch has come. */
   #seenVersion: string;
   #inFlight = 0;
+  /** Calls that wait for the session to start. */
+  #waiting = 0;
   #lastAt = 0;
   /** When what is pending is to be written. */
   #dueAt = 0;
@@ -108,11 +112,24 @@ export class SessionActivity {
     this.#inFlight += 1;
     if (now >= this.#urgentAt) return this.#secured();
     this.#flushOrWait(now);
-    return new CallLease(this);
+    return this.#lease();
+  }
+
+  /** A call waits for the session to start; see {@link ActivityTracker.wait}. */
+  wait(): ActivityLease {
+    const now = this.#context.now();
+    const counted = now < this.#startsUntil ? 1 : 0;
+    this.#waiting += counted;
+    const end = () => {
+      this.#waiting -= counted;
+      if (this.#work === undefined) this.#continue();
+    };
+    if (counted > 0) this.#flushOrWait(now);
+    return new Lease(end);
   }
 
   /** A call is over. */
-  callEnded(): void {
+  #callEnded(): void {
     const now = this.#context.now();
     this.#inFlight -= 1;
     this.#lastAt = Math.max(this.#lastAt, now);
@@ -165,7 +182,19 @@ export class SessionActivity {
 
   /** The last activity here, as it would be stored. */
   get #activityAt(): number {
-    return wholeSecond(this.#inFlight > 0 ? this.#context.now() : this.#lastAt);
+    const now = this.#context.now();
+    if (this.#inFlight > 0) return wholeSecond(now);
+    const waitedAt = this.#waiting > 0 ? Math.min(now, this.#startsUntil) : 0;
+    return wholeSecond(Math.max(this.#lastAt, waitedAt));
+  }
+
+  /** Until when calls that wait keep the session. */
+  get #startsUntil(): number {
+    return this.#stored.lifetime.createdAt + startMs;
+  }
+
+  #lease(): ActivityLease {
+    return new Lease(() => this.#callEnded());
   }
 
   #isClosed(): boolean {
@@ -188,7 +217,8 @@ export class SessionActivity {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     const isPending = this.#isPending();
-    if (this.#inFlight > 0 || isPending) {
+    const isStarting = this.#waiting > 0 && this.#context.now() < this.#startsUntil;
+    if (this.#inFlight > 0 || isStarting || isPending) {
       // What another clock has stored may lie ahead of ours; until that is over, a call in flight adds nothing to it.
       const at = isPending ? this.#dueAt : Math.max(this.#dueAt, this.#stored.activityAt + 1);
       const waitMs = Math.min(Math.max(0, at - this.#context.now()), longestTimerMs);
@@ -233,7 +263,7 @@ export class SessionActivity {
       }
       if (this.#isClosed()) throw this.#gone();
       await this.#suspensionShown();
-      return new CallLease(this);
+      return this.#lease();
     } catch (error) {
       this.#inFlight -= 1;
       // Whom the session was declared over to must not see it come back by what was called before.
@@ -385,15 +415,15 @@ export class SessionActivity {
   }
 }
 
-class CallLease implements ActivityLease {
-  #activity: SessionActivity | undefined;
+class Lease implements ActivityLease {
+  #onEnd: (() => void) | undefined;
 
-  constructor(activity: SessionActivity) {
-    this.#activity = activity;
+  constructor(onEnd: () => void) {
+    this.#onEnd = onEnd;
   }
 
   end(): void {
-    this.#activity?.callEnded();
-    this.#activity = undefined;
+    this.#onEnd?.();
+    this.#onEnd = undefined;
   }
 }

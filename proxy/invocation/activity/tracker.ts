@@ -1,5 +1,6 @@
 import type { Registry } from 'prom-client';
 import type { KubeClient } from '../../../apis/client/transport.ts';
+import { findCondition } from '../../../apis/machinery/meta.ts';
 import type { Log } from '../../../apis/runtime/log.ts';
 import type { SandboxSource } from '../directory.ts';
 import type { SessionRecord } from '../session-record.ts';
@@ -79,6 +80,19 @@ export class ActivityTracker {
   }
 
   /**
+   * A call waits for a session until its lease is ended. That is no use: one that starts is kept for a while, so that it does
+   * not end before its first call can begin; one that something keeps from running is not.
+   */
+  wait(record: SessionRecord): ActivityLease {
+    if (!isStarting(record)) return untracked;
+    const { namespace, name } = record.session.metadata;
+    const key = `${namespace}/${name}`;
+    const known = this.#sessions.get(key);
+    const activity = known?.sandboxUid === record.sandboxUid ? known : this.#open(key, record);
+    return activity?.wait() ?? untracked;
+  }
+
+  /**
    * Writes all activity that is newer than what is stored. Call it when no more calls come.
    * @param timeoutMs how long that may take; what is not written by then is lost, and logged.
    */
@@ -132,4 +146,10 @@ export class ActivityTracker {
     if (record === undefined) activity.close();
     else activity.changed(record);
   }
+}
+
+/** Whether a session is on its way to its first Pod, and nothing is known to keep it from running. */
+function isStarting({ session: { status }, failure }: SessionRecord): boolean {
+  const isScheduled = findCondition(status?.conditions, 'PodScheduled')?.status !== 'False';
+  return status?.phase === 'Pending' && failure === undefined && isScheduled;
 }

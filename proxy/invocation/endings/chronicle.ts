@@ -11,6 +11,7 @@ import {
   createdEvent,
   endedEvent,
   failedEvent,
+  type ResumeCause,
   resumedEvent,
   suspendedEvent,
 } from './session-event.ts';
@@ -35,6 +36,8 @@ const spreadMs = 3_000;
 const mostKnown = 10_000;
 /** How long a deletion that was served here is remembered; finalizers may hold the session meanwhile. */
 const deletionMs = 10 * 60_000;
+/** How long what this process has changed of a session is remembered: until its Pod is gone, or there again. */
+const changeMs = 2 * 60_000;
 
 export interface ChronicleOptions {
   client: KubeClient;
@@ -55,6 +58,10 @@ export class Chronicle {
   readonly #known = new LRUCache<string, true>({ max: mostKnown });
   /** Who deleted, by the session's uid. */
   readonly #deletions = new LRUCache<string, { username: string }>({ max: mostKnown, ttl: deletionMs });
+  /** Sessions that this process has changed, by uid. */
+  readonly #changed = new LRUCache<string, true>({ max: mostKnown, ttl: changeMs });
+  /** Why sessions come back that had no Pod, by uid. */
+  readonly #wanted = new LRUCache<string, ResumeCause>({ max: mostKnown });
   /** Sessions whose end somebody else may be about to tell, by uid. */
   readonly #witnessed = new LRUCache<string, Session>({ max: mostKnown, ttl: patienceMs + spreadMs });
   #unsubscribe: (() => void) | undefined;
@@ -76,6 +83,11 @@ export class Chronicle {
   /** This process has created a session. */
   created(session: Session): void {
     this.#did(createdEvent(session, this.#options.now()));
+  }
+
+  /** This process has written a session: it tells of the suspension or resume that follows. */
+  changed({ metadata: { uid } }: Session): void {
+    if (uid !== undefined) this.#changed.set(uid, true);
   }
 
   /** A session does not run; whoever records it first may tell it at once. */
@@ -112,11 +124,18 @@ export class Chronicle {
       this.#saw(createdEvent(session, now));
       return;
     }
+    const { uid = '' } = session.metadata;
+    const cause = resumeCause(previous, current);
+    if (cause !== undefined) this.#wanted.set(uid, cause);
     const before = previous.session.status?.phase;
     const phase = session.status?.phase;
-    if (phase === 'Suspended' && before !== 'Suspended') this.#saw(suspendedEvent(session, now));
+    const tell = (event: CoreEvent) => (this.#changed.has(uid) ? this.#did(event) : this.#saw(event));
+    if (phase === 'Suspended' && before !== 'Suspended') tell(suspendedEvent(session, now));
     const wasAway = before === 'Suspending' || before === 'Suspended' || before === 'Resuming';
-    if (phase === 'Ready' && wasAway) this.#saw(resumedEvent(session, now));
+    if (phase === 'Ready' && wasAway) {
+      tell(resumedEvent(session, this.#wanted.get(uid), now));
+      this.#wanted.delete(uid);
+    }
   }
 
   #ended(session: Session): void {
@@ -154,4 +173,11 @@ export class Chronicle {
     this.#known.set(key, true);
     return true;
   }
+}
+
+/** Whether a change of a session is what brings it back. */
+function resumeCause(previous: SessionRecord, current: SessionRecord): ResumeCause | undefined {
+  const [before, now] = [previous.suspension.wanted, current.suspension.wanted];
+  if (now !== 'no' || before === 'no') return undefined;
+  return before === 'hold' ? 'release' : 'call';
 }

@@ -2,11 +2,17 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { KubeClient } from '../../../apis/client/transport.ts';
 import { hasReason } from '../../../apis/machinery/errors.ts';
 import type { Log } from '../../../apis/runtime/log.ts';
+import { FairQueue } from './fair-queue.ts';
 import type { CoreEvent } from './session-event.ts';
 
-/** Events that wait to be written; more of them are dropped, so that an outage costs no memory without end. */
-const mostWaiting = 10_000;
-const mostWrites = 4;
+/**
+ * Events that wait to be written; more of them are dropped, so that an outage costs no memory without end. A namespace has at
+ * most as many as there is room left for all others.
+ */
+const mostWaiting = 20_000;
+const mostWrites = 6;
+/** So many writes may be of one namespace: a policy may make those of one take long. */
+const mostWritesOfOne = 4;
 const mostAttempts = 6;
 const firstRetryMs = 1_000;
 const longestRetryMs = 30_000;
@@ -25,7 +31,10 @@ export class EventWriter {
   readonly #client: KubeClient;
   readonly #log: Log;
   readonly #waiting = new Map<string, Waiting>();
-  readonly #due: string[] = [];
+  /** How many wait, and are being written, by namespace. */
+  readonly #waitingOf = new Map<string, number>();
+  readonly #runningOf = new Map<string, number>();
+  readonly #due = new FairQueue();
   readonly #running = new Set<Promise<void>>();
   readonly #requests = new AbortController();
   #stopped = false;
@@ -40,7 +49,8 @@ export class EventWriter {
     const key = keyOf(event);
     const known = this.#waiting.get(key);
     if (this.#stopped) return;
-    if (known === undefined && this.#waiting.size >= mostWaiting) {
+    const others = this.#waitingOf.get(event.metadata.namespace ?? '') ?? 0;
+    if (known === undefined && others >= mostWaiting - this.#waiting.size) {
       this.#log.warn('an Event was dropped, because too many wait', { event: key });
       return;
     }
@@ -62,9 +72,10 @@ export class EventWriter {
     await Promise.race([this.#idle(), timer]);
     end.abort();
     this.#requests.abort();
-    this.#due.length = 0;
+    this.#due.clear();
     for (const { timer: left } of this.#waiting.values()) clearTimeout(left);
     this.#waiting.clear();
+    this.#waitingOf.clear();
     await Promise.all(this.#running);
   }
 
@@ -73,6 +84,7 @@ export class EventWriter {
   }
 
   #wait(key: string, waiting: Waiting, ms: number): void {
+    if (!this.#waiting.has(key)) count(this.#waitingOf, namespaceOf(waiting), 1);
     this.#waiting.set(key, waiting);
     if (ms <= 0) {
       this.#release(key, waiting);
@@ -85,20 +97,24 @@ export class EventWriter {
   #release(key: string, waiting: Waiting): void {
     clearTimeout(waiting.timer);
     waiting.timer = undefined;
-    this.#due.push(key);
+    this.#due.push(namespaceOf(waiting), key);
     this.#work();
   }
 
   #work(): void {
     while (this.#running.size < mostWrites) {
-      const key = this.#due.shift();
+      const key = this.#due.take((namespace) => (this.#runningOf.get(namespace) ?? 0) < mostWritesOfOne);
       if (key === undefined) return;
       const waiting = this.#waiting.get(key);
       // Released twice, or written meanwhile.
       if (waiting === undefined || waiting.timer !== undefined) continue;
       this.#waiting.delete(key);
+      const namespace = namespaceOf(waiting);
+      count(this.#waitingOf, namespace, -1);
+      count(this.#runningOf, namespace, 1);
       const writing = this.#create(key, waiting).finally(() => {
         this.#running.delete(writing);
+        count(this.#runningOf, namespace, -1);
         this.#work();
       });
       this.#running.add(writing);
@@ -131,4 +147,14 @@ export class EventWriter {
 
 function keyOf({ metadata }: CoreEvent): string {
   return `${metadata.namespace}/${metadata.name}`;
+}
+
+function namespaceOf({ event }: Waiting): string {
+  return event.metadata.namespace ?? '';
+}
+
+function count(counts: Map<string, number>, key: string, change: number): void {
+  const now = (counts.get(key) ?? 0) + change;
+  if (now === 0) counts.delete(key);
+  else counts.set(key, now);
 }

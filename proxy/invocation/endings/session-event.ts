@@ -68,12 +68,19 @@ function sessionEvent(session: Session, { type = 'Normal', reason, message, suff
   };
 }
 
+/** What makes a session come back that has no Pod: a call, or the end of the user's hold. */
+export type ResumeCause = 'call' | 'release';
+
 export function createdEvent(session: Session, seenAt: number): CoreEvent {
-  const { creationTimestamp } = session.metadata;
+  const { creationTimestamp, generation } = session.metadata;
   const { start = 'Cold', user } = session.status ?? {};
   const runtime = runtimeOf(session);
   const of = runtime === undefined ? '' : ` of ${runtime.kind} ${runtime.name}`;
-  const message = `${start} start${of} for ${user?.username ?? 'an unknown user'}`;
+  const whom = user?.username ?? 'an unknown user';
+  const isHeld = session.spec.suspended === true && generation === 1;
+  const message = isHeld
+    ? `Created suspended${of} for ${whom}; it starts when spec.suspended is set to false`
+    : `${start} start${of} for ${whom}`;
   return sessionEvent(session, {
     reason: 'Created',
     message,
@@ -95,9 +102,11 @@ export function suspendedEvent(session: Session, seenAt: number): CoreEvent {
   });
 }
 
-export function resumedEvent(session: Session, seenAt: number): CoreEvent {
+export function resumedEvent(session: Session, cause: ResumeCause | undefined, seenAt: number): CoreEvent {
   const at = parseTime(findCondition(session.status?.conditions, 'Ready')?.lastTransitionTime) ?? seenAt;
-  return sessionEvent(session, { reason: 'Resumed', message: 'Ready again', suffix: `resumed-${at / 1000}`, at });
+  const why = { call: ' because a call came', release: ' because spec.suspended was set to false' };
+  const message = `Ready again${cause === undefined ? '' : why[cause]}`;
+  return sessionEvent(session, { reason: 'Resumed', message, suffix: `resumed-${at / 1000}`, at });
 }
 
 /** One Event for each reason of each Pod, however often it comes back. */

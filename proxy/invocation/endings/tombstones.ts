@@ -6,6 +6,7 @@ import { parseTime } from '../../../apis/machinery/time.ts';
 import { groupVersion, kind } from '../../../apis/names.ts';
 import type { Log } from '../../../apis/runtime/log.ts';
 import { runtimeKinds, type Session, type SessionSpec } from '../../../apis/v1alpha1/types.ts';
+import { isNewer } from '../activity/stored-activity.ts';
 import { type Ending, endingReasons, sessionEnded } from './ending.ts';
 import { type CoreEvent, endedReason, runtimeOf } from './session-event.ts';
 
@@ -25,6 +26,10 @@ const mostEvents = 100;
 /** Of the text of an Event, which anybody may have written and which is kept: kube-apiserver sets no limit. */
 const longestText = 1_024;
 const requestTimeoutMs = 5_000;
+/** Of one list: anybody who may create Events can make them as large as kube-apiserver takes them. */
+const largestListBytes = 4 * 1024 * 1024;
+/** Of the name of a runtime, and of the uid of a session. */
+const longestName = 253;
 
 export type Certainty = 'certain' | 'guessed';
 
@@ -106,16 +111,33 @@ export class EndedSessions {
     try {
       const [namespace = '', field = '', value = ''] = key.split('/');
       const selected = [`involvedObject.kind=${kind}`, `reason=${endedReason}`, `involvedObject.${field}=${value}`];
-      const { items } = await this.#client.request<KubeList<CoreEvent>>({
+      const { items } = await this.#read<KubeList<CoreEvent>>({
         path: `/api/v1/namespaces/${encodeURIComponent(namespace)}/events`,
         query: { fieldSelector: selected.join(','), limit: String(mostEvents) },
-        timeoutMs: requestTimeoutMs,
       });
-      const tombstones = items.map(readTombstone).filter((tombstone) => tombstone !== undefined);
-      return tombstones.sort((a, b) => b.at - a.at)[0];
+      // Two sessions of one name may end in the same second; their Events were written one after the other.
+      return items
+        .sort((a, b) => (isNewer(versionOf(b), versionOf(a)) ? 1 : -1))
+        .map(readTombstone)
+        .filter((tombstone) => tombstone !== undefined)
+        .sort((a, b) => b.at - a.at)[0];
     } finally {
       this.#lists -= 1;
     }
+  }
+
+  async #read<T>({ path, query }: { path: string; query: Record<string, string> }): Promise<T> {
+    const signal = AbortSignal.timeout(requestTimeoutMs);
+    const { body } = await this.#client.stream({ path, query, signal, timeoutMs: requestTimeoutMs });
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    // Leaving the loop closes the connection, so the rest is not read.
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > largestListBytes) throw new Error('the Events of the ended session are too large to be read');
+      chunks.push(chunk);
+    }
+    return JSON.parse(Buffer.concat(chunks).toString('utf8')) as T;
   }
 
   #take(): void {
@@ -147,7 +169,13 @@ function readTombstone({ involvedObject, related, message, firstTimestamp }: Cor
   const reason = endingReasons.find((candidate) => candidate === word);
   if (involvedObject.apiVersion !== groupVersion || at === undefined || reason === undefined) return undefined;
   const { name = '', uid = '' } = involvedObject;
+  const runtimeName = related?.name ?? '';
+  if ([name, uid, runtimeName].some((text) => text.length > longestName)) return undefined;
   const runtimeKind = runtimeKinds.find((candidate) => candidate === related?.kind);
-  const runtime = runtimeKind === undefined ? undefined : { kind: runtimeKind, name: related?.name ?? '' };
+  const runtime = runtimeKind === undefined ? undefined : { kind: runtimeKind, name: runtimeName };
   return { reason, message: (text ?? '').slice(0, longestText), at, name, uid, runtime, certainty: 'certain' };
+}
+
+function versionOf({ metadata }: CoreEvent): string {
+  return metadata.resourceVersion ?? '0';
 }

@@ -34,6 +34,11 @@ export class DeadlineQueue {
     return this.#current.size;
   }
 
+  /** Whether a key has a deadline. */
+  has(key: string): boolean {
+    return this.#current.has(key);
+  }
+
   /** Sets a key's deadline, in place of the one that it has: milliseconds since the epoch. */
   set(key: string, at: number): void {
     if (this.#current.get(key)?.at === at) return;

@@ -6,13 +6,14 @@ import type { SandboxSource } from '../directory.ts';
 import type { SessionRecord } from '../session-record.ts';
 import { idleSuspension } from './changes.ts';
 import { DeadlineQueue } from './deadline-queue.ts';
+import { failurePauseMs } from './refusals.ts';
 import type { SuspensionWriter } from './suspension-writer.ts';
 
 /** Replicas spread what is due over this time, so that they seldom meet at the same session. */
 const jitterMs = 2_000;
 /** Writes at once: all sessions may be due in the same second. */
 const mostWrites = 16;
-/** How long a session that could not be suspended, or is in use here, is left alone: this and at most twice it. */
+/** How long a session that could not be suspended, or is in use here, is left alone: this and at most as much again. */
 const pauseMs = 5_000;
 
 export interface IdleSuspenderOptions {
@@ -30,6 +31,8 @@ interface Watched {
   terms: string;
   /** From when on it may be suspended: others may have it in use, and write that when they see the same terms. */
   notBefore: number;
+  /** Attempts in a row that failed. */
+  failures: number;
 }
 
 /**
@@ -77,7 +80,7 @@ export class IdleSuspender {
     const terms = `${record.sandboxUid} ${record.session.spec.idleTimeout}`;
     let watched = this.#watched.get(key);
     if (watched?.terms !== terms) {
-      watched = { terms, notBefore: this.#options.now() + noticeMs };
+      watched = { terms, notBefore: this.#options.now() + noticeMs, failures: 0 };
       this.#watched.set(key, watched);
     }
     // What is overdue is so at every replica.
@@ -113,13 +116,24 @@ export class IdleSuspender {
       if (hasReason(error, 'Conflict', 'NotFound')) {
         this.#changed(key);
       } else {
-        log.warn('an idle session could not be suspended, trying again', { session: key, error });
-        this.#pause(key);
+        this.#failed(key, error);
       }
     } finally {
       this.#writing -= 1;
       this.#next();
     }
+  }
+
+  /** Whatever changes of the session meanwhile, it is not tried again before its time. */
+  #failed(key: string, error: unknown): void {
+    const watched = this.#watched.get(key);
+    if (watched === undefined) return;
+    const pause = failurePauseMs(error, watched.failures, pauseMs) * (1 + Math.random());
+    watched.failures += 1;
+    watched.notBefore = this.#options.now() + pause;
+    this.#queue.set(key, watched.notBefore);
+    const level = watched.failures === 1 ? 'warn' : 'debug';
+    this.#options.log[level]('an idle session could not be suspended, trying again', { session: key, pause, error });
   }
 
   #pause(key: string): void {

@@ -7,6 +7,8 @@ import type { SandboxSource } from '../directory.ts';
 import type { SessionRecord } from '../session-record.ts';
 import { awakening, resumption } from './changes.ts';
 import { DeadlineQueue } from './deadline-queue.ts';
+import { failurePauseMs } from './refusals.ts';
+import { Slots } from './slots.ts';
 import type { SuspensionWriter } from './suspension-writer.ts';
 
 /** Attempts of one awakening that were overtaken by other writes. */
@@ -16,6 +18,8 @@ const othersMs = 400;
 /** How long a resume waits for its next try: this and at most as much again; longer with each conflict in a row. */
 const afterConflictMs = 50;
 const afterFailureMs = 2_000;
+/** Writes at once: calls may come for very many sessions in one moment. */
+const mostWrites = 16;
 
 export interface ResumerOptions {
   sandboxes: SandboxSource;
@@ -40,6 +44,9 @@ export class Resumer {
   readonly #resuming = new Set<string>();
   /** Conflicts since the watch last told of a session: while it lags behind, each try meets one. */
   readonly #conflicts = new Map<string, number>();
+  /** Failures in a row that were no conflicts. */
+  readonly #failures = new Map<string, number>();
+  readonly #slots = new Slots(mostWrites);
   readonly #queue: DeadlineQueue;
   #unsubscribe: (() => void) | undefined;
   #stopped = false;
@@ -87,13 +94,15 @@ export class Resumer {
         if (known.suspension.wanted !== 'idle' || stored === undefined) return this.#noteWoken(key, known);
         if (now() >= stored.endsAt) throw ended(stored);
         try {
-          const woken = await writer.write('wake', known, awakening(known, stored, now()));
+          const from = known;
+          const woken = await this.#slots.run(() => writer.write('wake', from, awakening(from, stored, now())));
           log.info('a call resumes a session that was suspended for being idle', { session: key });
           return this.#noteWoken(key, woken);
         } catch (error) {
           if (!hasReason(error, 'Conflict') || attempt === mostAttempts) throw error;
         }
-        known = await writer.read(known);
+        const stale = known;
+        known = await this.#slots.run(() => writer.read(stale));
       }
     } catch (error) {
       this.#awaited.delete(key);
@@ -119,8 +128,14 @@ export class Resumer {
     const version = record?.session.metadata.resourceVersion;
     if (wokenAt !== undefined && (version === undefined || !isNewer(wokenAt, version))) this.#woken.delete(key);
     if (record === undefined || record.suspension.operatingMode === 'Running') this.#awaited.delete(key);
-    if (record === undefined || !isToResume(record)) this.#queue.delete(key);
-    else if (this.#awaited.has(key)) void this.#resume(key);
+    if (record === undefined || !isToResume(record)) {
+      this.#failures.delete(key);
+      this.#queue.delete(key);
+      return;
+    }
+    // What was refused is refused again: other changes of the session are no reason to try before its time.
+    if (this.#failures.has(key) && this.#queue.has(key)) return;
+    if (this.#awaited.has(key)) void this.#resume(key);
     else this.#queue.set(key, this.#options.now() + othersMs * (1 + Math.random()));
   }
 
@@ -130,18 +145,20 @@ export class Resumer {
     if (this.#resuming.has(key) || this.#stopped) return;
     if (record === undefined || !isToResume(record)) {
       this.#conflicts.delete(key);
+      this.#failures.delete(key);
       return;
     }
     this.#resuming.add(key);
     this.#queue.delete(key);
     let pause = 0;
     try {
-      await writer.write('resume', record, resumption(record, now()));
+      await this.#slots.run(() => writer.write('resume', record, resumption(record, now())));
+      this.#failures.delete(key);
       log.info('resumed a session', { session: key });
     } catch (error) {
       // The watch tells what was written instead; it may have done so before this answer came.
       if (hasReason(error, 'Conflict')) pause = this.#conflictPause(key);
-      else if (!hasReason(error, 'NotFound')) pause = afterFailureMs;
+      else if (!hasReason(error, 'NotFound')) pause = this.#failurePause(key, error);
       if (!hasReason(error, 'Conflict', 'NotFound') && !this.#stopped) {
         log.warn('a session could not be resumed, trying again', { session: key, error });
       }
@@ -155,6 +172,12 @@ export class Resumer {
     const before = this.#conflicts.get(key) ?? 0;
     this.#conflicts.set(key, before + 1);
     return Math.min(afterConflictMs * 2 ** before, afterFailureMs);
+  }
+
+  #failurePause(key: string, error: unknown): number {
+    const before = this.#failures.get(key) ?? 0;
+    this.#failures.set(key, before + 1);
+    return failurePauseMs(error, before, afterFailureMs);
   }
 
   #record(key: string): SessionRecord | undefined {

@@ -11,6 +11,8 @@ const requestTimeoutMs = 10_000;
 export interface SuspensionWriterOptions {
   client: KubeClient;
   metrics: SuspensionMetrics;
+  /** Told of each change that was written. */
+  onWritten: (record: SessionRecord) => void;
   /** Aborts every request. */
   signal: AbortSignal;
 }
@@ -32,7 +34,7 @@ export class SuspensionWriter {
     { session }: SessionRecord,
     { annotations, spec }: SuspensionChange,
   ): Promise<SessionRecord> {
-    const { client, metrics, signal } = this.#options;
+    const { client, metrics, onWritten, signal } = this.#options;
     try {
       const sandbox = await client.request<Sandbox>({
         method: 'PATCH',
@@ -43,7 +45,9 @@ export class SuspensionWriter {
         timeoutMs: requestTimeoutMs,
       });
       metrics.tried(step, 'written');
-      return toSessionRecord(sandbox);
+      const record = toSessionRecord(sandbox);
+      onWritten(record);
+      return record;
     } catch (error) {
       metrics.tried(step, hasReason(error, 'Conflict') ? 'conflict' : 'failed');
       throw error;

@@ -13,6 +13,8 @@ export interface SuspensionOptions {
   sandboxes: SandboxSource;
   /** Whether this process has calls of a session (`namespace/name`) in flight, or activity of it that is not stored. */
   isInUse: (key: string) => boolean;
+  /** Told of each session whose suspension this process has changed. */
+  onWritten: (record: SessionRecord) => void;
   registry: Registry;
   log: Log;
   /** Milliseconds since the epoch. */
@@ -25,9 +27,9 @@ export class Suspension {
   readonly #suspender: IdleSuspender;
   readonly #resumer: Resumer;
 
-  constructor({ client, sandboxes, isInUse, registry, log, now }: SuspensionOptions) {
+  constructor({ client, sandboxes, isInUse, onWritten, registry, log, now }: SuspensionOptions) {
     const metrics = new SuspensionMetrics(registry);
-    const writer = new SuspensionWriter({ client, metrics, signal: this.#requests.signal });
+    const writer = new SuspensionWriter({ client, metrics, onWritten, signal: this.#requests.signal });
     this.#suspender = new IdleSuspender({ sandboxes, writer, isInUse, log, now });
     this.#resumer = new Resumer({ sandboxes, writer, log, now });
   }

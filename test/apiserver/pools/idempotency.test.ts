@@ -1,6 +1,8 @@
 import { expect } from 'chai';
 import type { KubeResponse } from '../../../apis/client/transport.ts';
 import type { Status } from '../../../apis/machinery/meta.ts';
+import { annotations } from '../../../apis/names.ts';
+import type { Sandbox } from '../../../apis/v1alpha1/sandbox.ts';
 import type { SessionList } from '../../../apis/v1alpha1/types.ts';
 import { useCluster } from '../../support/cluster.ts';
 import { until } from '../../support/until.ts';
@@ -74,14 +76,18 @@ describe('an Idempotency-Key', () => {
   });
 
   it('stands for one request: 422 for another one', async () => {
-    await keyed('fixed');
+    const first = readSession(await keyed('fixed'));
     for (const options of [{ spec: { idleTimeout: '5m' } }, { metadata: { generateName: 'w-', labels: { a: 'b' } } }]) {
       const { status, body } = await keyed('fixed', options);
       const { message } = JSON.parse(body.toString()) as Status;
       expect([status, message]).to.satisfy(
         ([code, text]: [number, string]) =>
-          code === 422 && /this Idempotency-Key made Session .*; use a new key/.test(text),
+          code === 422 &&
+          /^Session.sojourn.dev "w-" is invalid: .*another request was sent with this Idempotency-Key; use a new key$/.test(
+            text,
+          ),
       );
+      expect(message).not.to.contain(first.metadata.name);
     }
   });
 
@@ -110,7 +116,20 @@ describe('an Idempotency-Key', () => {
 
   it('leaves nothing behind on a dry run', async () => {
     expect((await keyed('dry', { query: { dryRun: 'All' } })).status).to.equal(201);
-    expect((await keyed('dry')).status).to.equal(201);
+    const first = await keyed('dry');
+    expect(first.status).to.equal(201);
+    const { name = '' } = readSession(first).metadata;
+    const stored = async () => await env.client.request<Sandbox>({ path: pools.sandboxPath(name) });
+    const before = await stored();
+    const again = await keyed('dry', { query: { dryRun: 'All' } });
+    expect(codeAndName(again)).to.deep.equal([200, name]);
+    expect((await keyed('dry', { query: { dryRun: 'All' }, spec: { idleTimeout: '5m' } })).status).to.equal(422);
+    const after = await stored();
+    expect(after.metadata.annotations).to.deep.equal(before.metadata.annotations);
+    expect(after.metadata.labels).to.deep.equal(before.metadata.labels);
+    // What is not dry leaves its mark, so that the session is not taken back any more.
+    expect(codeAndName(await keyed('dry'))).to.deep.equal([200, name]);
+    expect((await stored()).metadata.annotations).to.have.property(annotations.retried);
   });
 
   for (const [start, runtime] of [

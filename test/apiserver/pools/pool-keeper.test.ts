@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import type { Runtime } from '../../../apis/agentcube/runtime.ts';
-import { findCondition, type KubeList } from '../../../apis/machinery/meta.ts';
+import { findCondition, type KubeList, type KubeObject } from '../../../apis/machinery/meta.ts';
 import { createLog } from '../../../apis/runtime/log.ts';
 import { readPoolRecord } from '../../../apis/v1alpha1/pool-record.ts';
 import { type DesiredPool, desiredPool } from '../../../apis/v1alpha1/pool-template.ts';
@@ -40,6 +40,12 @@ describe('the pool of a runtime', () => {
       : answer.status;
   };
 
+  const troubledStatus = async (runtime: string) =>
+    await until(`the pool of ${runtime} to be in trouble`, async () => {
+      const status = await pools.status(runtime);
+      return findCondition(status.conditions, 'WarmPoolReady')?.status === 'False' ? status : undefined;
+    });
+
   it('is made with its template and told of in the status and Events of the runtime', async function () {
     this.timeout(60_000);
     const runtime = await pools.createRuntime({ name: 'a', size: 2 });
@@ -61,6 +67,7 @@ describe('the pool of a runtime', () => {
       warmPool: { name, templateName: name, desired: 2, ready: 2 },
     });
     expect(findCondition(status.conditions, 'Ready')).to.include({ status: 'True', reason: 'RuntimeReady' });
+    expect(findCondition(status.conditions, 'WarmPoolReady')).to.include({ status: 'True', reason: 'PoolFull' });
     const waited = await env.kubectl([
       'wait',
       '-n',
@@ -190,6 +197,10 @@ describe('the pool of a runtime', () => {
       const left = await env.client.requestRaw({ path: pools.poolPath(pool.metadata.name) });
       return left.status === 404 && (await pools.readyMembers(pool)).length === 0;
     });
+    const deleted = await until('the Event', async () =>
+      (await eventsOf('e')).find(({ reason }) => reason === 'PoolDeleted'),
+    );
+    expect(deleted.message).to.equal(`deleted warm pool ${pool.metadata.name} with its runtime`);
     expect(await phaseOf(session.metadata.name)).to.equal('Ready');
     const answer = await pools.post('e');
     expect(answer.status).to.equal(404);
@@ -223,11 +234,74 @@ describe('the pool of a runtime', () => {
       (await pools.sandboxes()).some(({ metadata }) => metadata.name?.startsWith('f-')),
     );
     expect((await pools.create('f')).status?.start).to.equal('Cold');
-    const status = await until('the status', async () => {
-      const seen = await pools.status('f');
-      return seen.warmPool?.name === undefined ? undefined : seen;
-    });
+    const status = await troubledStatus('f');
     expect(status.warmPool).to.include({ desired: 1, ready: 0 });
+    const condition = findCondition(status.conditions, 'WarmPoolReady');
+    expect(condition?.reason).to.be.oneOf(['ErrImagePull', 'ImagePullBackOff']);
+    expect(condition?.message).to.contain('registry.example/nosuch:1');
+    expect(findCondition(status.conditions, 'Ready'), 'sessions can be created').to.include({ status: 'True' });
+    const event = await until('the Event', async () =>
+      (await eventsOf('f')).find(({ reason }) => reason === 'WarmPoolNotReady'),
+    );
+    expect(event.message).to.equal(`${condition?.reason}: ${condition?.message}`);
+    await pools.patchRuntime('f', { spec: { template: { image: 'local/none' } } });
+    const full = ['--for=condition=WarmPoolReady', 'codeinterpreter/f', '--timeout=30s'];
+    const waited = await env.kubectl(['wait', '-n', space.name, ...full]);
+    expect(waited.code, waited.stderr).to.equal(0);
+  });
+
+  it('says in the status of the runtime that no node takes its members, and stays so until it is full', async function () {
+    this.timeout(60_000);
+    await env.client.request({
+      method: 'POST',
+      path: pools.runtimePath(),
+      body: {
+        apiVersion: 'runtime.agentcube.volcano.sh/v1alpha1',
+        kind: 'CodeInterpreter',
+        metadata: { name: 'huge' },
+        spec: {
+          authMode: 'none',
+          warmPoolSize: 1,
+          template: { image: 'local/none', resources: { requests: { cpu: '100k' } } },
+        },
+      },
+    });
+    const { conditions } = await troubledStatus('huge');
+    const condition = findCondition(conditions, 'WarmPoolReady');
+    expect(condition?.reason).to.equal('Unschedulable');
+    expect(condition?.message).to.match(/Insufficient cpu/);
+  });
+
+  it('says in the status of the runtime that a quota keeps it from being full, and that it is full in the end', async function () {
+    this.timeout(90_000);
+    const { name: namespace } = await env.createNamespace('quota');
+    const small = new Pools(
+      () => env.client,
+      () => namespace,
+    );
+    const path = `/api/v1/namespaces/${namespace}/resourcequotas`;
+    const body = { metadata: { name: 'pods' }, spec: { hard: { 'count/pods': '1' } } };
+    await env.client.request({ method: 'POST', path, body });
+    await until('the quota to count', async () => {
+      const quota = await env.client.request<KubeObject & { status?: { used?: object } }>({ path: `${path}/pods` });
+      return quota.status?.used;
+    });
+    await small.createRuntime({ name: 'q', size: 2 });
+    const condition = await until('the status to say so', async () => {
+      const seen = findCondition((await small.status('q')).conditions, 'WarmPoolReady');
+      return seen?.status === 'False' ? seen : undefined;
+    });
+    expect(condition.message).to.contain('exceeded quota: pods');
+    await env.client.request({ method: 'DELETE', path: `${path}/pods` });
+    await until(
+      'the pool to be full',
+      async () => {
+        const seen = findCondition((await small.status('q')).conditions, 'WarmPoolReady');
+        return seen?.status === 'True';
+      },
+      { deadlineMs: 60_000 },
+    );
+    await env.client.request({ method: 'DELETE', path: `/api/v1/namespaces/${namespace}` });
   });
 
   it('gives every sandbox a volume of the size that the runtime’s annotation asks for, or says what is wrong with it', async function () {
@@ -299,7 +373,7 @@ describe('the pool of a runtime', () => {
 
     /** A keeper in this process, as another replica would run it. */
     function startKeeper(keys: TrustAnchorSource, make: typeof desiredPool): void {
-      const keeper = new PoolKeeper({ ...common(), keys, desiredPool: make });
+      const keeper = new PoolKeeper({ ...common(), keys, desiredPool: make, troubleOf: () => undefined });
       keepers.push(keeper);
       keeper.start();
     }

@@ -40,16 +40,27 @@ describe('two API servers', () => {
         return names.size === members;
       });
     }
-    const sessions = await Promise.all(
-      Array.from({ length: creators }, async (_, index) => await create(servers.both[index % 2] as DirectApiserver)),
-    );
+    // It makes no new members meanwhile.
+    const controller = env.cluster.plane.processes.find(({ name }) => name === 'agent-sandbox-controller');
+    if (controller === undefined) throw new Error('the pool controller does not run');
+    process.kill(controller.pid, 'SIGSTOP');
+    let sessions: Session[];
+    try {
+      sessions = await Promise.all(
+        Array.from({ length: creators }, async (_, index) => await create(servers.both[index % 2] as DirectApiserver)),
+      );
+    } finally {
+      process.kill(controller.pid, 'SIGCONT');
+    }
     const names = sessions.map(({ metadata }) => metadata.name ?? '');
     expect(new Set(names).size, 'different sessions').to.equal(creators);
     const warm = sessions.filter(({ status }) => status?.start === 'Warm');
     const taken = (await pools.sandboxes()).filter(({ metadata }) => old.has(metadata.uid));
     expect(taken.length, 'no member lost').to.equal(members);
-    // What the pool made meanwhile may have been taken too.
-    expect(warm.length).to.be.greaterThanOrEqual(members);
+    expect(warm.length, 'warm').to.equal(members);
+    expect(sessions.filter(({ status }) => status?.start === 'Cold').length, 'cold').to.equal(creators - members);
+    const uids = new Set(taken.map(({ metadata }) => metadata.name));
+    expect(warm.filter(({ metadata }) => uids.has(metadata.name)).length, 'each member once').to.equal(members);
     await pools.full('many', members);
     const list = await env.client.request<SessionList>({ path: pools.sessionsPath });
     expect(list.items.map(({ metadata }) => metadata.name)).to.include.members(names);

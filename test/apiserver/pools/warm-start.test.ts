@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { findCondition, type KubeObject } from '../../../apis/machinery/meta.ts';
 import type { SandboxWarmPool } from '../../../apis/v1alpha1/pool-template.ts';
+import type { SandboxSpec } from '../../../apis/v1alpha1/sandbox.ts';
 import { checkout } from '../../../hack/start/places.ts';
 import { AuditTail } from '../../support/audit-log.ts';
 import { useCluster } from '../../support/cluster.ts';
@@ -161,26 +162,36 @@ describe('a warm start', () => {
     const real = await pools.warm('w', 2);
     const [member] = await pools.readyMembers(real);
     const { name: _name, uid: _uid, resourceVersion: _version, ...metadata } = member?.metadata ?? {};
-    const forged = await env.client.request<KubeObject>({
-      method: 'POST',
-      path: pools.sandboxPath(),
-      body: {
-        apiVersion: 'agents.x-k8s.io/v1beta1',
-        kind: 'Sandbox',
-        metadata,
-        spec: {
-          podTemplate: { ...member?.spec?.podTemplate, spec: { containers: [{ name: 'evil', image: 'local/none' }] } },
+    const template = member?.spec?.podTemplate;
+    const forgeries: SandboxSpec[] = [
+      { podTemplate: { ...template, spec: { containers: [{ name: 'evil', image: 'local/none' }] } } },
+      // What a Service or a NetworkPolicy of somebody else's selects.
+      {
+        podTemplate: {
+          metadata: { ...template?.metadata, labels: { ...template?.metadata?.labels, app: 'database' } },
+          spec: template?.spec ?? {},
         },
       },
-    });
-    const state = async () => (await pools.sandboxes()).find(({ metadata: { uid } }) => uid === forged.metadata.uid);
-    await until('the forged one to be Ready, or thrown out by the pool', async () => {
-      const sandbox = await state();
-      return sandbox === undefined || findCondition(sandbox.status?.conditions, 'Ready')?.status === 'True';
-    });
-    for (let turn = 0; turn < 4; turn += 1) {
+    ];
+    const forged = await Promise.all(
+      forgeries.map(
+        async (spec) =>
+          await env.client.request<KubeObject>({
+            method: 'POST',
+            path: pools.sandboxPath(),
+            body: { apiVersion: 'agents.x-k8s.io/v1beta1', kind: 'Sandbox', metadata, spec },
+          }),
+      ),
+    );
+    for (const { metadata: forgedMetadata } of forged) {
+      await until('the forged one to be Ready, or thrown out by the pool', async () => {
+        const sandbox = (await pools.sandboxes()).find(({ metadata: { uid } }) => uid === forgedMetadata.uid);
+        return sandbox === undefined || findCondition(sandbox.status?.conditions, 'Ready')?.status === 'True';
+      });
+    }
+    for (let turn = 0; turn < 5; turn += 1) {
       const session = await pools.create('w');
-      expect(session.metadata.name).not.to.equal(forged.metadata.name);
+      expect(forged.map(({ metadata: { name } }) => name)).not.to.include(session.metadata.name);
     }
   });
 

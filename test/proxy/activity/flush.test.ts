@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { annotations } from '../../../apis/names.ts';
+import { type SessionRecord, toSessionRecord } from '../../../proxy/invocation/session-record.ts';
 import { until } from '../../support/until.ts';
 import { LaggingReplica, TestClock } from './replica.ts';
 import { useActivity } from './workplace.ts';
@@ -54,6 +55,29 @@ describe('the activity of a session', () => {
       return activityAt === first ? undefined : activityAt;
     });
     expect(last).to.be.within(lastAt, overAt + 1_000);
+  });
+
+  it('is kept up by calls that wait for its start, but neither if it is slow nor if something keeps it from running', async () => {
+    const wait = async (name: string, createdAt: number, change: Partial<SessionRecord> = {}) => {
+      await env.create(name, { createdAt, spec: { idleTimeout: '2m' } });
+      const stored = await env.stored(name);
+      const record = toSessionRecord(stored.sandbox);
+      // The node that these Pods wait for is not there, so a session that starts is one whose scheduler has not said so yet.
+      const session = { ...record.session, status: { ...record.session.status, conditions: [] } };
+      const replica = env.add(new LaggingReplica(env.client, { ...record, session, ...change }));
+      return { tracker: replica.tracker, lease: replica.tracker.wait({ ...record, session, ...change }) };
+    };
+    const failure = { reason: 'ImagePullBackOff', message: '', final: false, podUid: '' };
+    const waiting = await wait('starting', Date.now() - 35_000);
+    const slow = await wait('slow', Date.now() - 61_000);
+    const broken = await wait('broken', Date.now() - 35_000, { failure });
+    const kept = await until('the deadline to be moved', async () => (await env.stored('starting')).activityAt);
+    expect(kept).to.be.closeTo(Date.now(), 20_000);
+    for (const { tracker, lease } of [waiting, slow, broken]) {
+      lease.end();
+      await tracker.stop();
+    }
+    for (const name of ['slow', 'broken']) expect((await env.stored(name)).activityAt, name).to.equal(undefined);
   });
 
   it('costs no request while there is nothing to write, however many calls there are', async () => {

@@ -38,7 +38,12 @@ describe('sessions on a node that cannot run them', () => {
     await env.client.request({
       method: 'POST',
       path: path(),
-      body: { metadata: { name }, spec: { runtimeRef: { kind: 'AgentRuntime', name } } },
+      body: {
+        apiVersion: 'sojourn.dev/v1alpha1',
+        kind: 'Session',
+        metadata: { name },
+        spec: { runtimeRef: { kind: 'AgentRuntime', name } },
+      },
     });
   }
 

@@ -24,7 +24,12 @@ describe('a call for a session that has ended', () => {
     return await env.client.request<Session>({
       method: 'POST',
       path: collection(),
-      body: { metadata: { name }, spec: { runtimeRef: { kind: 'CodeInterpreter', name: 'none' } } },
+      body: {
+        apiVersion: 'sojourn.dev/v1alpha1',
+        kind: 'Session',
+        metadata: { name },
+        spec: { runtimeRef: { kind: 'CodeInterpreter', name: 'none' } },
+      },
     });
   }
 
@@ -145,12 +150,12 @@ describe('a call for a session that has ended', () => {
   });
 
   it('is not moved by an Event that somebody else has written, but from 404 to 410', async () => {
-    const forged = (name: string, message: string) =>
+    const forged = (name: string, message: string, eventName = `${name}.forged`) =>
       env.client.request({
         method: 'POST',
         path: `/api/v1/namespaces/${space.name}/events`,
         body: {
-          metadata: { name: `${name}.forged` },
+          metadata: { name: eventName },
           involvedObject: { apiVersion: 'sojourn.dev/v1alpha1', kind: 'Session', namespace: space.name, name },
           reason: 'SessionEnded',
           message,
@@ -170,5 +175,12 @@ describe('a call for a session that has ended', () => {
     expect(codeOf(endless)).to.equal(410);
     expect(endless.length).to.be.lessThan(8_000);
     expect(codeOf(await gateway.call(space.name, 'alive'))).not.to.be.oneOf([404, 410]);
+    // More than is read of one list: 410 cannot be told, and what is not known is 404.
+    for (let number = 0; number < 5; number += 1) {
+      await forged('flood', `IdleTimeout: ${'x'.repeat(1_000_000)}`, `flood.${number}`);
+    }
+    const before = process.memoryUsage().arrayBuffers;
+    expect(codeOf(await gateway.call(space.name, 'flood'))).to.equal(404);
+    expect(process.memoryUsage().arrayBuffers - before).to.be.lessThan(32 * 1024 * 1024);
   });
 });

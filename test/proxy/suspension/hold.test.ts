@@ -61,6 +61,8 @@ describe('a session that its spec suspends', () => {
       method: 'POST',
       path: `/apis/sojourn.dev/v1alpha1/namespaces/${place.namespace}/sessions`,
       body: {
+        apiVersion: 'sojourn.dev/v1alpha1',
+        kind: 'Session',
         metadata: { name: 'born' },
         spec: { runtimeRef: { kind: 'CodeInterpreter', name: 'py' }, suspended: true },
       },

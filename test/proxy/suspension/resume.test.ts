@@ -33,6 +33,11 @@ describe('a call to a session that was suspended for being idle', () => {
     expect(metadata.annotations).not.to.have.property(annotations.idleSuspended);
     expect(metadata.annotations).to.have.property(annotations.resumed);
     expect(Date.parse(metadata.annotations?.[annotations.activity] ?? '')).to.be.closeTo(Date.now(), 30_000);
+    const resumed = await until('the Event of it', async () => {
+      const shown = await place.env.kubectl(['events', '--for', 'session/lost', '-n', place.namespace]);
+      return shown.stdout.split('\n').find((line) => line.includes('Resumed'));
+    });
+    expect(resumed).to.match(/Ready again because a call came$/);
   }).timeout(60_000);
 
   it('resumes it once, however many calls there are through both fronts', async () => {

@@ -30,6 +30,7 @@ export class SuspendingReplica {
       client,
       sandboxes: this.#informer,
       isInUse: () => false,
+      onWritten: () => undefined,
       registry: new Registry(),
       log,
       now: clock.now,

@@ -10,7 +10,8 @@ export interface DirectApiserver {
   headers: Record<string, string>;
 }
 
-async function direct(env: TestCluster, port: number): Promise<DirectApiserver> {
+/** Of one that listens on a port of this machine; its client is closed by whoever asks. */
+export async function directApiserver(env: TestCluster, port: number): Promise<DirectApiserver> {
   const { cert, key } = env.cluster.plane.pki.frontProxyClient;
   const credentials = { cert: await readFile(cert, 'utf8'), key: await readFile(key, 'utf8') };
   return {
@@ -27,7 +28,10 @@ export function useTwoApiservers(env: TestCluster): { readonly both: readonly [D
     this.timeout(60_000);
     const replica = await env.cluster.sojourn.startApiserverReplica('sojourn-apiserver-b');
     second = replica.process;
-    both = [await direct(env, env.cluster.sojourn.ports.sojournApiserver), await direct(env, replica.port)];
+    both = [
+      await directApiserver(env, env.cluster.sojourn.ports.sojournApiserver),
+      await directApiserver(env, replica.port),
+    ];
   });
   after(async () => {
     await Promise.all((both ?? []).map(({ client }) => client.close()));

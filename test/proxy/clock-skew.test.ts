@@ -1,0 +1,123 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect } from 'chai';
+import type { Session, SessionSpec } from '../../apis/v1alpha1/types.ts';
+import { type DirectApiserver, directApiserver } from '../apiserver/pools/support/replicas.ts';
+import { callerToken, sessionsPath } from '../support/caller.ts';
+import { useCluster } from '../support/cluster.ts';
+import { https } from '../support/http.ts';
+import { until } from '../support/until.ts';
+import { Cleanup } from './support/cleanup.ts';
+
+const idleSeconds = 6;
+/** By the rule a session is let alone for its idle timeout and one flush interval; a clock may add its skew. */
+const longestSeconds = idleSeconds + 5 + 5;
+/** What the controller, a watch and this machine may take. */
+const slackSeconds = 15;
+
+/** An API server and a proxy with a clock of their own. */
+interface WrongPair {
+  name: string;
+  apiserver: DirectApiserver;
+  proxyUrl: string;
+}
+
+describe('processes whose clocks are five seconds ahead of the others, or behind', () => {
+  const env = useCluster();
+  const space = env.namespace('skew');
+  const cleanup = new Cleanup();
+  let token = '';
+
+  /** They work beside those of the cluster, whose clocks are right. */
+  async function startPair(name: string, aheadMs: number): Promise<WrongPair> {
+    const preload = new URL(`../support/skewed-clock.ts?ms=${aheadMs}`, import.meta.url).href;
+    const nodeFlags = ['--import', preload];
+    const { sojourn } = env.cluster;
+    const server = await sojourn.startApiserverReplica(`sojourn-apiserver-${name}`, [], nodeFlags);
+    cleanup.add(server.process);
+    const proxy = await sojourn.startProxyReplica(`sojourn-proxy-${name}`, [], nodeFlags);
+    cleanup.add(proxy.process);
+    const apiserver = await directApiserver(env, server.port);
+    cleanup.add({ stop: async () => await apiserver.client.close() });
+    return { name, apiserver, proxyUrl: `https://localhost:${proxy.port}` };
+  }
+
+  const path = (name: string) => `${sessionsPath(space.name)}/${name}`;
+  const find = async (name: string): Promise<Session | undefined> => {
+    const { status, body } = await env.client.requestRaw({ path: path(name) });
+    return status === 404 ? undefined : (JSON.parse(body.toString()) as Session);
+  };
+  const isReady = async (name: string) => (await find(name))?.status?.phase === 'Ready';
+
+  /** What becomes of sessions that are created and used through a pair. */
+  function lives({ name: pair, apiserver, proxyUrl }: WrongPair): Promise<void>[] {
+    const create = async (name: string, spec: Partial<SessionSpec>) => {
+      const { client, headers } = apiserver;
+      const runtimeRef = { kind: 'CodeInterpreter', name: 'py' };
+      const body = {
+        apiVersion: 'sojourn.dev/v1alpha1',
+        kind: 'Session',
+        metadata: { name },
+        spec: { runtimeRef, idleTimeout: `${idleSeconds}s`, ...spec },
+      };
+      await client.request({ method: 'POST', path: sessionsPath(space.name), headers, body });
+      await until(`${name} to be Ready`, async () => await isReady(name));
+    };
+    const call = async (name: string, clock: 'wrong' | 'right' = 'wrong') => {
+      const front = clock === 'wrong' ? proxyUrl : env.cluster.proxyUrl;
+      const headers = { authorization: `Bearer ${token}` };
+      return await https({ url: `${front}${path(name)}/proxy/health`, ca: env.ca, headers });
+    };
+    const used = async (name: string, clock: 'wrong' | 'right' = 'wrong') => {
+      const answer = await call(name, clock);
+      expect(answer.status, `${name}: ${answer.text}`).to.equal(200);
+    };
+    /** Seconds from the begin of a session's last call until something is seen of it. */
+    const secondsUntil = async (name: string, seen: (session: Session | undefined) => boolean) => {
+      const since = performance.now();
+      await used(name);
+      await until(`the end of ${name}`, async () => seen(await find(name)), { deadlineMs: 60_000 });
+      return (performance.now() - since) / 1000;
+    };
+    const deleted = async (name: string) => {
+      await create(name, { idleAction: 'Delete' });
+      const seconds = await secondsUntil(name, (session) => session === undefined);
+      expect(seconds, name).to.be.within(idleSeconds, longestSeconds + slackSeconds);
+      expect((await call(name)).status, name).to.equal(410);
+    };
+    const suspended = async (name: string) => {
+      await create(name, { idleAction: 'Suspend' });
+      for (const clock of ['wrong', 'right'] as const) {
+        const seconds = await secondsUntil(name, (session) => session?.status?.phase === 'Suspended');
+        expect(seconds, name).to.be.within(idleSeconds, longestSeconds + slackSeconds);
+        await used(name, clock);
+        await until(`${name} to be Ready`, async () => await isReady(name));
+      }
+    };
+    const inUse = async (name: string, idleAction: 'Delete' | 'Suspend') => {
+      await create(name, { idleAction });
+      const end = performance.now() + 1.5 * longestSeconds * 1000;
+      // Through either, so that each has to believe what the other one has written.
+      for (let turn = 0; performance.now() < end; turn += 1) {
+        await used(name, turn % 4 === 3 ? 'right' : 'wrong');
+        expect(await isReady(name), name).to.equal(true);
+        await delay(1_000);
+      }
+    };
+    return [
+      ...[deleted(`${pair}-deleted`), suspended(`${pair}-suspended`)],
+      ...[inUse(`${pair}-used-d`, 'Delete'), inUse(`${pair}-used-s`, 'Suspend')],
+    ];
+  }
+
+  // One pair at a time: all see all sessions, and the two would differ by ten seconds.
+  for (const [name, aheadMs] of [
+    ['ahead', 5_000],
+    ['behind', -5_000],
+  ] as const) {
+    it(`end no session early or late, suspend none in use, and resume (${name})`, async function () {
+      this.timeout(180_000);
+      token ||= await callerToken(env, space.name);
+      await Promise.all(lives(await startPair(name, aheadMs)));
+    });
+  }
+});
