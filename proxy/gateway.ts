@@ -45,10 +45,7 @@ export class Gateway {
       respondError(request, response, noSuchPath(), log, pageNotFoundFormat);
       return;
     }
-    if (!requestLine.startsWith(nativePrefix)) {
-      sendContinue?.();
-      return await control(request, response);
-    }
+    if (!requestLine.startsWith(nativePrefix)) return await control(request, response, sendContinue);
     try {
       const route = parseRoute(requestLine);
       const verb = verbOf(request.method ?? '');

@@ -1,12 +1,13 @@
-import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { loadClusterConfig } from '../apis/client/kubeconfig.ts';
 import { KubeClient } from '../apis/client/transport.ts';
+import { registerCertificateMetric } from '../apis/runtime/certificate-metric.ts';
 import { Lifecycle } from '../apis/runtime/lifecycle.ts';
-import { Listener, type ServingTls } from '../apis/runtime/listener.ts';
+import { Listener } from '../apis/runtime/listener.ts';
 import type { Log } from '../apis/runtime/log.ts';
 import { type Probe, serveOperations } from '../apis/runtime/operations.ts';
+import { ServingCertificate } from '../apis/runtime/serving-certificate.ts';
 import { openAccess, type ReviewedAccessOptions, type RunningAccess, reviewedAccess } from './access/access.ts';
 import { AgentCubeRouter } from './agentcube/router.ts';
 import { workloadManagerRoutes } from './agentcube/workload-manager.ts';
@@ -46,7 +47,7 @@ export async function startProxy(options: ProxyOptions, log: Log): Promise<Runni
 }
 
 async function start(options: ProxyOptions, log: Log, lifecycle: Lifecycle): Promise<RunningProxy> {
-  const tls = await readTls(options);
+  const certificate = await certificateOf(options, log);
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
 
@@ -72,6 +73,10 @@ async function start(options: ProxyOptions, log: Log, lifecycle: Lifecycle): Pro
 
   const access = await accessOf(options, { client, registry, log });
   access.start();
+  registerCertificateMetric(registry, {
+    serving: () => certificate?.expiresAt,
+    'client-ca': () => access.certificatesEnd(),
+  });
   lifecycle.started({ name: 'access', stop: () => access.stop() });
 
   let stopping = false;
@@ -106,12 +111,14 @@ async function start(options: ProxyOptions, log: Log, lifecycle: Lifecycle): Pro
   const listener = await Listener.open({
     address: options['listen-address'],
     port: options['listen-port'],
-    tls,
+    tls: certificate && { ...certificate.pair, clientCertificates: options.auth === 'none' ? 'ignore' : 'ask' },
     largestHeadersBytes,
     mostStreams: 1000,
     onRequest: (request, response, sendContinue) => void gateway.handle(request, response, sendContinue),
     onUpgrade: (request, socket, head) => void gateway.handleUpgrade(request, socket, head),
   });
+  certificate?.start((pair) => listener.setCertificate(pair));
+  lifecycle.started({ name: 'certificate', stop: () => certificate?.stop() });
   lifecycle.started({ name: 'listener', stop: () => listener.stop({ graceMs }) });
   log.info('proxy is listening', { address: options['listen-address'], port: listener.port, auth: options.auth });
 
@@ -124,12 +131,12 @@ async function start(options: ProxyOptions, log: Log, lifecycle: Lifecycle): Pro
   return { port: listener.port, operationsPort: operations.port, stop };
 }
 
-async function readTls(options: ProxyOptions): Promise<ServingTls | undefined> {
+/** Undefined for plain HTTP. */
+async function certificateOf(options: ProxyOptions, log: Log): Promise<ServingCertificate | undefined> {
   const certFile = options['tls-cert-file'];
   const keyFile = options['tls-private-key-file'];
   if (options['insecure-http'] || certFile === undefined || keyFile === undefined) return undefined;
-  const [cert, key] = await Promise.all([readFile(certFile), readFile(keyFile)]);
-  return { cert, key, clientCertificates: options.auth === 'none' ? 'ignore' : 'ask' };
+  return await ServingCertificate.open({ certFile, keyFile, log });
 }
 
 async function accessOf(

@@ -44,6 +44,9 @@ export interface ListenerOptions {
   onUpgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 }
 
+/** What of a certificate stays when it is replaced; Node forgets whatever a new context is not told. */
+const minVersion = 'TLSv1.2';
+
 /** A port that speaks HTTP/2 and HTTP/1.1 over TLS, or plain HTTP/1.1. */
 export class Listener {
   readonly #server: Server | Http2SecureServer;
@@ -76,6 +79,11 @@ export class Listener {
 
   get port(): number {
     return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** Serves new connections with another certificate (PEM); open ones go on as they are. Not for plain HTTP. */
+  setCertificate({ cert, key }: Pick<ServingTls, 'cert' | 'key'>): void {
+    if ('setSecureContext' in this.#server) this.#server.setSecureContext({ cert, key, minVersion });
   }
 
   /**
@@ -166,7 +174,7 @@ function createTlsServer(
     // As Node's HTTPS server has it by itself; without it the rest of an answer waits for the client's kernel to acknowledge.
     noDelay: true,
     handshakeTimeout: handshakeTimeoutMs,
-    minVersion: 'TLSv1.2',
+    minVersion,
     // Without a list of authorities every client offers the certificate it has.
     requestCert: clientCertificates === 'ask',
     rejectUnauthorized: false,

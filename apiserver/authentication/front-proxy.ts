@@ -62,31 +62,61 @@ function readUser(rawHeaders: readonly string[], config: RequestHeaderConfig): U
   const usernames: string[] = [];
   const uids: string[] = [];
   const groups: string[] = [];
+  let isReadable = true;
   const extra: Record<string, string[]> = Object.create(null) as Record<string, string[]>;
   for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
     const name = (rawHeaders[index] ?? '').toLowerCase();
-    const raw = rawHeaders[index + 1] ?? '';
-    if (config.usernameHeaders.includes(name)) usernames.push(decode(raw));
-    else if (config.groupHeaders.includes(name)) groups.push(decode(raw));
-    else if (config.uidHeaders.includes(name)) uids.push(decode(raw));
-    else {
-      const prefix = config.extraPrefixes.find((candidate) => name.startsWith(candidate));
-      if (prefix === undefined) continue;
-      const key = extraKey(name.slice(prefix.length));
-      const values = extra[key] ?? [];
-      values.push(decode(raw));
-      extra[key] = values;
-    }
+    const values = valuesFor(name, config, { usernames, groups, uids, extra });
+    if (values === undefined) continue;
+    const value = decode(rawHeaders[index + 1] ?? '');
+    if (value === undefined) isReadable = false;
+    else if (value !== '') values.push(value);
   }
   const [username] = usernames;
-  if (usernames.length !== 1 || uids.length > 1 || username === undefined || username === '') return undefined;
+  if (!isReadable || usernames.length !== 1 || uids.length > 1 || username === undefined) return undefined;
   if (!groups.includes('system:authenticated')) groups.push('system:authenticated');
   return { username, groups, ...(uids[0] === undefined ? {} : { uid: uids[0] }), extra };
 }
 
-/** Header bytes arrive as latin1; names of users are UTF-8. */
-function decode(value: string): string {
-  return Buffer.from(value, 'latin1').toString('utf8');
+interface IdentityValues {
+  usernames: string[];
+  groups: string[];
+  uids: string[];
+  extra: Record<string, string[]>;
+}
+
+/** Where the value of a header belongs; undefined when it says nothing of who somebody is. */
+function valuesFor(
+  name: string,
+  { usernameHeaders, groupHeaders, uidHeaders, extraPrefixes }: RequestHeaderConfig,
+  { usernames, groups, uids, extra }: IdentityValues,
+): string[] | undefined {
+  if (usernameHeaders.includes(name)) return usernames;
+  if (groupHeaders.includes(name)) return groups;
+  if (uidHeaders.includes(name)) return uids;
+  const prefix = extraPrefixes.find((candidate) => name.startsWith(candidate));
+  if (prefix === undefined) return undefined;
+  const key = extraKey(name.slice(prefix.length));
+  extra[key] ??= [];
+  return extra[key];
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/**
+ * Header bytes arrive as latin1; names of users are UTF-8. Undefined for what is none, and for control characters: two such
+ * names could be read as the same one.
+ */
+function decode(value: string): string | undefined {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: exactly these are refused
+  if (/[\u0000-\u001f\u007f]/.test(value)) return undefined;
+  if (/^[\x20-\x7e]*$/.test(value)) return value;
+  try {
+    return utf8.decode(Buffer.from(value, 'latin1'));
+  } catch (error) {
+    if (error instanceof TypeError) return undefined;
+    throw error;
+  }
 }
 
 function extraKey(raw: string): string {

@@ -17,35 +17,86 @@ export interface RequestHeaderConfig {
   uidHeaders: string[];
 }
 
-/** Follows kube-apiserver's front-proxy settings. */
+export interface RequestHeaderConfigOptions {
+  client: KubeClient;
+  log: Log;
+  /** Whether to go on although every client of the cluster could introduce users; see {@link readRequestHeaderConfig}. */
+  allowSharedCa: boolean;
+}
+
+/** Follows kube-apiserver's front-proxy settings; what cannot be used is logged, and the last good ones stay in force. */
 export class RequestHeaderConfigSource extends PublishedSettings<RequestHeaderConfig> {
-  constructor(client: KubeClient, log: Log) {
-    super({ client, log, read: (data) => readConfig(data, log) });
+  #problem: string | undefined;
+
+  constructor({ client, log, allowSharedCa }: RequestHeaderConfigOptions) {
+    super({
+      client,
+      log,
+      read: (data) => {
+        const read = readRequestHeaderConfig(data, { allowSharedCa });
+        this.#problem = 'problem' in read ? read.problem : undefined;
+        if ('problem' in read) {
+          log.error('the front-proxy settings cannot be used; the last good ones stay in force', {
+            problem: read.problem,
+          });
+          return undefined;
+        }
+        if (read.config.allowedNames.length === 0)
+          log.warn('kube-apiserver allows ANY CLIENT of its front-proxy CA to introduce users', { allowSharedCa });
+        return read.config;
+      },
+    });
+  }
+
+  /** Why nobody can be authenticated; undefined when they can. */
+  problem(): string | undefined {
+    if (this.current !== undefined) return undefined;
+    return this.#problem ?? 'not read from kube-apiserver yet';
   }
 }
 
-function readConfig(data: Record<string, string>, log: Log): RequestHeaderConfig | undefined {
+/**
+ * Reads the settings as kube-apiserver publishes them. They are refused when any certificate of a client of the cluster
+ * would do to introduce users: no name is asked for, and the front proxy’s CA is the clients’ (compare GHSA-38jw-g2qx-4286, of KubeVirt).
+ */
+export function readRequestHeaderConfig(
+  data: Readonly<Record<string, string>>,
+  { allowSharedCa }: { allowSharedCa: boolean },
+): { config: RequestHeaderConfig } | { problem: string } {
+  let authorities: X509Certificate[];
+  let config: RequestHeaderConfig;
+  let clientAuthorities: X509Certificate[];
   try {
-    const authorities = readCertificates(data['requestheader-client-ca-file'] ?? '');
-    if (authorities.length === 0) {
-      log.error('kube-apiserver publishes no front-proxy CA: start it with --requestheader-client-ca-file');
-      return undefined;
-    }
-    const allowedNames = words(data, 'requestheader-allowed-names');
-    if (allowedNames.length === 0)
-      log.warn('kube-apiserver allows any client of its front-proxy CA to introduce users');
-    return {
+    authorities = readCertificates(data['requestheader-client-ca-file'] ?? '');
+    clientAuthorities = readCertificates(data['client-ca-file'] ?? '');
+    config = {
       authorities,
-      allowedNames,
+      allowedNames: words(data, 'requestheader-allowed-names'),
       usernameHeaders: words(data, 'requestheader-username-headers').map(lower),
       groupHeaders: words(data, 'requestheader-group-headers').map(lower),
       extraPrefixes: words(data, 'requestheader-extra-headers-prefix').map(lower),
       uidHeaders: words(data, 'requestheader-uid-headers').map(lower),
     };
   } catch (error) {
-    log.error('the front-proxy settings cannot be read; the last good ones stay in force', { error });
-    return undefined;
+    return { problem: `kube-apiserver's front-proxy settings cannot be read (${String(error)})` };
   }
+  if (authorities.length === 0) {
+    return { problem: 'kube-apiserver publishes no front-proxy CA: start it with --requestheader-client-ca-file' };
+  }
+  const isShared = authorities.some((authority) => clientAuthorities.some((other) => isSameKey(authority, other)));
+  if (isShared && config.allowedNames.length === 0 && !allowSharedCa) {
+    const how =
+      'give it --requestheader-allowed-names or a CA of its own (or start us with --allow-shared-front-proxy-ca)';
+    return {
+      problem: `any client of the cluster could say it is anybody: kube-apiserver's front proxy has the clients' CA; ${how}`,
+    };
+  }
+  return { config };
+}
+
+/** Whether one key signs for both: a certificate that was made again is the same authority. */
+function isSameKey(one: X509Certificate, other: X509Certificate): boolean {
+  return one.publicKey.equals(other.publicKey);
 }
 
 function words(data: Record<string, string>, key: string): string[] {

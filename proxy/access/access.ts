@@ -1,5 +1,6 @@
 import type { Registry } from 'prom-client';
 import type { KubeClient } from '../../apis/client/transport.ts';
+import { firstEnd } from '../../apis/runtime/certificate-metric.ts';
 import type { Log } from '../../apis/runtime/log.ts';
 import type { Probe } from '../../apis/runtime/operations.ts';
 import { TokenAuthenticator } from './authenticate.ts';
@@ -9,13 +10,14 @@ import { CallerAuthenticator } from './callers.ts';
 import { FileClientAuthorities, PublishedClientAuthorities } from './client-authorities.ts';
 import type { IncomingIdentity } from './connection.ts';
 import { refuseForeignPages } from './foreign-pages.ts';
+import { refuseImpersonation } from './impersonation.ts';
 import { AccessMetrics } from './metrics.ts';
 import { Self } from './self.ts';
 import type { UserInfo } from './user.ts';
 
 /** Who a request comes from, and whether they may. */
 export interface Access {
-  /** @throws ApiError Unauthorized and others. */
+  /** @throws ApiError Unauthorized; BadRequest for who asks to be somebody else; and others. */
   authenticate(request: IncomingIdentity): Promise<Caller>;
   /** @throws ApiError Forbidden and others; resolves only if the user may. */
   authorize(user: UserInfo, attributes: ResourceAttributes): Promise<void>;
@@ -24,6 +26,8 @@ export interface Access {
 /** {@link Access} with what it needs to know first. */
 export interface RunningAccess extends Access {
   ready: readonly Probe[];
+  /** When the first CA of clients' certificates ends, in milliseconds since the epoch; undefined when there is none. */
+  certificatesEnd(): number | undefined;
   start(): void;
   stop(): Promise<void>;
 }
@@ -54,9 +58,14 @@ export async function reviewedAccess(options: ReviewedAccessOptions): Promise<Ru
   const authorizer = new Authorizer(client, metrics.rights);
   const missing = 'it was not read from ConfigMap kube-system/extension-apiserver-authentication yet';
   return {
-    authenticate: (request) => callers.authenticate(request),
+    authenticate: async (request) => {
+      const caller = await callers.authenticate(request);
+      refuseImpersonation(request.rawHeaders);
+      return caller;
+    },
     authorize: (user, attributes) => authorizer.authorize(user, attributes),
     ready: [{ name: 'client-ca', check: () => (authorities.current === undefined ? missing : undefined) }],
+    certificatesEnd: () => firstEnd(authorities.current),
     start: () => authorities.start(),
     stop: () => authorities.stop(),
   };
@@ -71,11 +80,13 @@ export function openAccess(client: KubeClient, log: Log): RunningAccess {
   return {
     authenticate: async ({ rawHeaders }) => {
       refuseForeignPages(rawHeaders);
+      refuseImpersonation(rawHeaders);
       return { user: await self.user(), credential: { kind: 'asserted' } };
     },
     authorize: async () => undefined,
     // Never a problem, but a line of /readyz?verbose that says so for as long as the process runs.
     ready: [{ name: 'AUTHENTICATION-IS-OFF-by---auth=none', check: () => undefined }],
+    certificatesEnd: () => undefined,
     start: () =>
       log.warn('--auth=none: EVERYBODY ON THIS MACHINE MAY RUN CODE IN EVERY SESSION; use it for experiments alone'),
     stop: async () => undefined,

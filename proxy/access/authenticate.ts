@@ -3,6 +3,7 @@ import { LRUCache } from 'lru-cache';
 import type { KubeClient } from '../../apis/client/transport.ts';
 import { ApiError } from '../../apis/machinery/errors.ts';
 import type { Caller } from './caller.ts';
+import { FairQueue, type FairQueueOptions } from './fair-queue.ts';
 import type { ReviewCounter } from './metrics.ts';
 import { reviewFailed } from './review-failure.ts';
 import type { UserInfo } from './user.ts';
@@ -19,6 +20,16 @@ const acceptedMs = 5_000;
 /** Short, because a token that was refused a moment ago may belong to an account that is being created. */
 const refusedMs = 2_000;
 const largestCache = 8192;
+/** How long a token that was accepted is not one of a stranger's. */
+const familiarMs = 3_600_000;
+/**
+ * Tokens that were never accepted are reviewed a few at a time: whoever floods us with made-up ones, or kube-apiserver with
+ * reviews through us, must not keep known users from theirs.
+ */
+const strangers: FairQueueOptions = {
+  ...{ mostAtOnce: 16, mostWaitingOfSource: 256, mostWaiting: 4096 },
+  refusal: 'too many unknown tokens are being checked; try again',
+};
 
 interface TokenReview {
   status?: {
@@ -45,24 +56,36 @@ interface Verdict {
   caller: Caller | undefined;
 }
 
+/** A token, and where it came from. */
+interface Shown {
+  token: string;
+  source: string;
+}
+
 /** Turns bearer tokens into callers by kube-apiserver's TokenReview; verdicts are kept for seconds. */
 export class TokenAuthenticator {
   readonly #client: KubeClient;
   readonly #audiences: readonly string[];
   readonly #counter: ReviewCounter | undefined;
-  readonly #verdicts: LRUCache<string, Verdict, string>;
+  readonly #verdicts: LRUCache<string, Verdict, Shown>;
+  readonly #familiar = new LRUCache<string, true>({ max: largestCache, ttl: familiarMs });
+  readonly #strangers = new FairQueue(strangers);
 
   constructor({ client, audiences = [], counter }: TokenAuthenticatorOptions) {
     this.#client = client;
     this.#counter = counter;
     this.#audiences = audiences;
-    this.#verdicts = new LRUCache<string, Verdict, string>({
+    this.#verdicts = new LRUCache<string, Verdict, Shown>({
       max: largestCache,
       ttl: acceptedMs,
       ignoreFetchAbort: true,
-      fetchMethod: async (_key, _stale, { options, context: token }) => {
-        const owner = await this.#ownerOf(token);
-        if (owner === undefined) options.ttl = refusedMs;
+      fetchMethod: async (key, _stale, { options, context: { token, source } }) => {
+        const ask = () => this.#ownerOf(token);
+        const owner = this.#familiar.has(key) ? await ask() : await this.#strangers.run(source, ask);
+        if (owner === undefined) {
+          options.ttl = refusedMs;
+          this.#familiar.delete(key);
+        } else this.#familiar.set(key, true);
         return { caller: owner === undefined ? undefined : callerOf(owner, token) };
       },
     });
@@ -70,15 +93,17 @@ export class TokenAuthenticator {
 
   /**
    * Who a token was given to.
-   * @throws ApiError Unauthorized; ServiceUnavailable or InternalError when nobody could be asked.
+   * @param source where it came from: an IP address.
+   * @throws ApiError Unauthorized; TooManyRequests when too many unknown ones come from there; ServiceUnavailable or
+   * InternalError when nobody could be asked.
    */
-  async authenticate(token: string): Promise<Caller> {
+  async authenticate(token: string, source: string): Promise<Caller> {
     // Keys are hashes, so that neither a dump of the keys nor a comparison of them in constant time is of concern.
     const key = hash('sha256', token, 'base64');
     const known = this.#verdicts.get(key);
     if (known === undefined) this.#counter?.miss();
     else this.#counter?.hit();
-    const verdict = known ?? (await this.#verdicts.fetch(key, { context: token }));
+    const verdict = known ?? (await this.#verdicts.fetch(key, { context: { token, source } }));
     if (verdict?.caller === undefined) throw unauthorized();
     return verdict.caller;
   }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { KubeClient } from '../../apis/client/transport.ts';
 import { ApiError } from '../../apis/machinery/errors.ts';
+import { FairQueue, type FairQueueOptions } from './fair-queue.ts';
 import type { ReviewCounter } from './metrics.ts';
 import { reviewFailed } from './review-failure.ts';
 import type { UserInfo } from './user.ts';
@@ -19,6 +20,14 @@ const largestCache = 8192;
 /** Questions of more characters than this are not kept, so that the cache stays within a few MB. */
 const largestKey = 1024;
 
+/** One condition of a selection (meta/v1 FieldSelectorRequirement and LabelSelectorRequirement). */
+export interface SelectorRequirement {
+  key: string;
+  operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist';
+  /** Absent where the operator needs none. */
+  values?: readonly string[];
+}
+
 /** What somebody wants to do with a resource (authorization.k8s.io/v1 ResourceAttributes). */
 export interface ResourceAttributes {
   verb: string;
@@ -29,7 +38,16 @@ export interface ResourceAttributes {
   /** Absent for all namespaces. */
   namespace?: string;
   name?: string;
+  /** What of the resource is selected, never empty: somebody may be allowed that and no more. */
+  fieldSelector?: readonly SelectorRequirement[];
+  labelSelector?: readonly SelectorRequirement[];
 }
+
+/** Reviews at once, of which users take turns: whoever asks about thousands of names delays nobody else's. */
+const reviews: FairQueueOptions = {
+  ...{ mostAtOnce: 64, mostWaitingOfSource: 4096, mostWaiting: 65_536 },
+  refusal: 'too many of your requests wait for a review of access; try again',
+};
 
 /** What somebody wants to do with a path that is no resource. */
 export interface NonResourceAttributes {
@@ -58,6 +76,7 @@ export class Authorizer {
   readonly #client: KubeClient;
   readonly #counter: ReviewCounter | undefined;
   readonly #verdicts: LRUCache<string, Verdict, Question>;
+  readonly #queue = new FairQueue(reviews);
   /** Users by their hash; whoever authenticates gives out the same object for as long as it stands by it. */
   readonly #users = new WeakMap<UserInfo, string>();
 
@@ -78,7 +97,7 @@ export class Authorizer {
 
   /**
    * Resolves if the user may.
-   * @throws ApiError Forbidden in kube-apiserver's words; ServiceUnavailable or InternalError when nobody could be asked.
+   * @throws ApiError Forbidden in kube-apiserver's words; TooManyRequests for who asks too much; ServiceUnavailable or InternalError when nobody could be asked.
    */
   async authorize(user: UserInfo, attributes: AccessAttributes): Promise<void> {
     const key = `${this.#hashOf(user)} ${textOf(attributes)}`;
@@ -105,7 +124,11 @@ export class Authorizer {
     return hash;
   }
 
-  async #review({ user, attributes }: Question): Promise<Verdict> {
+  async #review(question: Question): Promise<Verdict> {
+    return await this.#queue.run(question.user.username, async () => await this.#send(question));
+  }
+
+  async #send({ user, attributes }: Question): Promise<Verdict> {
     const body = {
       apiVersion: 'authorization.k8s.io/v1',
       kind: 'SubjectAccessReview',
@@ -126,7 +149,10 @@ export class Authorizer {
 function textOf(attributes: AccessAttributes): string {
   if ('path' in attributes) return `${attributes.verb.length} ${attributes.verb}${attributes.path}`;
   const { verb, group, version, resource, subresource, namespace, name } = attributes;
-  return `${part(verb)}${part(group)}${part(version)}${part(resource)}${part(subresource)}${part(namespace)}${part(name)}`;
+  const what = `${part(verb)}${part(group)}${part(version)}${part(resource)}${part(subresource)}${part(namespace)}${part(name)}`;
+  const { fieldSelector, labelSelector } = attributes;
+  if (fieldSelector === undefined && labelSelector === undefined) return what;
+  return `${what}${JSON.stringify([fieldSelector ?? [], labelSelector ?? []])}`;
 }
 
 /** With its length, so that no text can look like two; by hand, because every call asks a question. */
@@ -139,8 +165,12 @@ function reviewSpec({ username, uid, groups, extra }: UserInfo, attributes: Acce
   if ('path' in attributes) {
     return { ...who, nonResourceAttributes: { verb: attributes.verb, path: attributes.path } };
   }
-  const { verb, group, version, resource, subresource, namespace, name } = attributes;
-  return { ...who, resourceAttributes: { verb, group, version, resource, subresource, namespace, name } };
+  const { fieldSelector, labelSelector, ...what } = attributes;
+  const selected = {
+    ...(fieldSelector === undefined ? {} : { fieldSelector: { requirements: fieldSelector } }),
+    ...(labelSelector === undefined ? {} : { labelSelector: { requirements: labelSelector } }),
+  };
+  return { ...who, resourceAttributes: { ...what, ...selected } };
 }
 
 /** k8s.io/apiserver's forbiddenMessage (endpoints/handlers/responsewriters/errors.go) inside apimachinery's NewForbidden. */

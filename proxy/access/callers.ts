@@ -5,7 +5,7 @@ import type { Caller } from './caller.ts';
 import { certificateUser } from './certificate-user.ts';
 import type { ClientAuthorities } from './client-authorities.ts';
 import { ConnectionCertificates } from './client-certificate.ts';
-import { connectionOf, type IncomingIdentity } from './connection.ts';
+import { addressOf, connectionOf, type IncomingIdentity } from './connection.ts';
 
 /** One array, because verdicts hold for the array they were made with. */
 const unknown: readonly X509Certificate[] = [];
@@ -38,7 +38,7 @@ export class CallerAuthenticator {
     const caller = certificate === undefined ? undefined : this.#callerOf(certificate);
     if (caller !== undefined) return caller;
     const token = bearerToken(request.rawHeaders);
-    if (token !== undefined) return await tokens.authenticate(token);
+    if (token !== undefined) return await tokens.authenticate(token, addressOf(request));
     if (authorities.current === undefined && hasCertificate(request)) {
       const message = 'the CA of client certificates is not known yet; try again';
       throw new ApiError('ServiceUnavailable', message, { retryAfterSeconds: 1 });

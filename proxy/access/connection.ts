@@ -1,3 +1,4 @@
+import { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 
 /** A request as both HTTP versions of Node present it; raw headers are pairs of name and value. */
@@ -14,4 +15,9 @@ export function connectionOf({
   stream,
 }: IncomingIdentity): { connection: object; socket: TLSSocket } | undefined {
   return socket instanceof TLSSocket ? { connection: stream?.session ?? socket, socket } : undefined;
+}
+
+/** The IP address that a request came from; empty when its connection is over. */
+export function addressOf({ socket }: IncomingIdentity): string {
+  return (socket instanceof Socket ? socket.remoteAddress : undefined) ?? '';
 }

@@ -8,9 +8,15 @@ const arrivalTimeoutMs = 15_000;
 
 /**
  * Reads a small JSON object.
+ * @param sendContinue asks a client that waits for it to send the body.
  * @throws ApiError BadRequest, RequestEntityTooLarge.
  */
-export async function readJsonObject(request: ClientRequest): Promise<Record<string, unknown>> {
+export async function readJsonObject(
+  request: ClientRequest,
+  sendContinue?: () => void,
+): Promise<Record<string, unknown>> {
+  if (Number(request.headers['content-length'] ?? 0) > limitBytes) throw tooLarge();
+  sendContinue?.();
   const body = await readBody(request);
   let value: unknown;
   try {

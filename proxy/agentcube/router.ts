@@ -127,7 +127,10 @@ export class AgentCubeRouter {
     if (!isId) throw sessionNotFound(id);
     // One that was seen to end is not waited for.
     const isOver = this.#options.invocations.ended.saw(route.namespace, endedKey(route, id));
-    const appeared = isOver ? undefined : fitting(await ids.await(id), route);
+    // One of another runtime's is absent here, and takes as long.
+    const admits = async (record: SessionRecord) => fitting(record, route) !== undefined;
+    const asker = { username: user.username, admits };
+    const appeared = isOver ? undefined : fitting(await ids.await(id, asker), route);
     if (appeared === undefined) throw await this.#absent(route, id);
     return await this.#admitted(user, route, verb, appeared);
   }

@@ -8,10 +8,12 @@ import type { Probe } from '../../apis/runtime/operations.ts';
 import type { RuntimeKind, Session, SessionSpec } from '../../apis/v1alpha1/types.ts';
 import type { Access } from '../access/access.ts';
 import type { Caller } from '../access/caller.ts';
+import type { ControlState } from '../control.ts';
 import type { Location } from '../invocation/directory.ts';
 import { isGone } from '../invocation/exchange.ts';
 import type { InvocationPath } from '../invocation/invocation-path.ts';
 import { respondError } from '../invocation/respond.ts';
+import type { SessionRecord } from '../invocation/session-record.ts';
 import type { CallerSessions } from '../sessions/caller-sessions.ts';
 import type { SessionIds } from '../sessions/session-ids.ts';
 import { type AuthorizationSentences, authenticate } from './authorization.ts';
@@ -99,7 +101,7 @@ class WorkloadManager {
     caller: Caller,
     { kind, missing }: { kind: RuntimeKind; missing: string },
   ): Promise<object> {
-    const { namespace, name } = checkCreation(await readJsonObject(ctx.req));
+    const { namespace, name } = checkCreation(await readJsonObject(ctx.req, (ctx.state as ControlState).sendContinue));
     const session = await this.#create(caller, namespace, { kind, name }, missing);
     const gone = new AbortController();
     const onClose = () => gone.abort(new ApiError('Timeout', 'the client went away'));
@@ -118,7 +120,9 @@ class WorkloadManager {
   }
 
   async delete(caller: Caller, kind: RuntimeKind, id: string): Promise<object> {
-    const record = isSessionId(id) ? await this.#options.ids.await(id) : undefined;
+    const admits = async ({ session }: SessionRecord) => await this.#mayKnow(caller, session);
+    const asker = { username: caller.user.username, admits };
+    const record = isSessionId(id) ? await this.#options.ids.await(id, asker) : undefined;
     const ref: SessionSpec['runtimeRef'] | undefined = record?.session.spec.runtimeRef;
     if (record === undefined || ref?.kind !== kind) throw sessionMissing(id);
     try {
@@ -126,7 +130,6 @@ class WorkloadManager {
     } catch (error) {
       // A conflict is another session of the same name.
       if (hasReason(error, 'NotFound', 'Conflict')) throw sessionMissing(id);
-      if (hasReason(error, 'Forbidden') && !(await this.#maySee(caller, record.session))) throw sessionMissing(id);
       throw error;
     }
     return { message: 'Sandbox deleted successfully' };
@@ -165,11 +168,15 @@ class WorkloadManager {
     }
   }
 
-  /** Whether a caller may learn that a session exists. */
-  async #maySee({ user }: Caller, { metadata }: Session): Promise<boolean> {
-    const { namespace, name } = metadata;
+  /** Whether a caller may learn that a session exists: who may delete it, or see it. */
+  async #mayKnow(caller: Caller, session: Session): Promise<boolean> {
+    return (await this.#may(caller, 'delete', session)) || (await this.#may(caller, 'get', session));
+  }
+
+  async #may({ user }: Caller, verb: string, { metadata: { namespace, name } }: Session): Promise<boolean> {
+    const where = { ...(namespace === undefined ? {} : { namespace }), ...(name === undefined ? {} : { name }) };
     try {
-      await this.#options.access.authorize(user, { verb: 'get', group, version, resource, namespace, name });
+      await this.#options.access.authorize(user, { verb, group, version, resource, ...where });
       return true;
     } catch (error) {
       if (hasReason(error, 'Forbidden')) return false;

@@ -1,7 +1,7 @@
 import { Counter, type Registry } from 'prom-client';
 import type { KubeClient, KubeRequest } from '../../apis/client/transport.ts';
 import { ApiError } from '../../apis/machinery/errors.ts';
-import { groupVersion, kind, resource } from '../../apis/names.ts';
+import { accounts, groupVersion, kind, resource } from '../../apis/names.ts';
 import type { Session, SessionSpec } from '../../apis/v1alpha1/types.ts';
 import { type Caller, onBehalfOf, onBehalfOfHeader } from '../access/caller.ts';
 import type { InFlight } from '../invocation/limits.ts';
@@ -78,6 +78,8 @@ export class CallerSessions {
     return await this.#request<Session>({
       method: 'POST',
       path: collectionPath(namespace),
+      // Whoever called says nothing of fields; the spec is made here.
+      query: { fieldManager: accounts.proxy },
       body: { apiVersion: groupVersion, kind, metadata: { generateName: `${prefix}-` }, spec: { runtimeRef } },
       ...asCaller(caller),
     });

@@ -186,7 +186,7 @@ describe('access', () => {
       const user = { username: 'alice', groups: ['system:masters'] };
       const attributes = { verb: 'get', group: 'sojourn.dev', version: 'v1alpha1', resource: 'sessions' };
       const failures = await Promise.allSettled([
-        new TokenAuthenticator({ client: nowhere }).authenticate('x'),
+        new TokenAuthenticator({ client: nowhere }).authenticate('x', '127.0.0.1'),
         new Authorizer(nowhere).authorize(user, attributes),
       ]);
       for (const failure of failures) {

@@ -8,6 +8,7 @@ import { controlRoutes } from '../../proxy/control.ts';
 import { useControlPlane } from '../support/control-plane.ts';
 import { until } from '../support/until.ts';
 import { startGateway, type TestGateway } from './support/gateway.ts';
+import { startReadyProxy } from './support/proxy.ts';
 import { exchange, RawClient } from './support/raw-client.ts';
 
 describe('what is not carried into a sandbox', () => {
@@ -35,6 +36,30 @@ describe('what is not carried into a sandbox', () => {
       clearInterval(drip);
     });
   }
+
+  it('asks for no body before it knows whose it is', async () => {
+    const proxy = await startReadyProxy(plane);
+    try {
+      const ask = async (line: string, fields: string[]) => {
+        const head = [line, 'Host: proxy', 'Connection: close', 'Expect: 100-continue', 'Content-Length: 2', ...fields];
+        const client = await RawClient.connect(proxy.port);
+        client.send(`${head.join('\r\n')}\r\n\r\n`);
+        const text = await client.hear(/\r\n\r\n/);
+        client.close();
+        return text.slice(0, 'HTTP/1.1 100'.length);
+      };
+      const create = 'POST /v1/code-interpreter HTTP/1.1';
+      expect(await ask(create, [])).to.equal('HTTP/1.1 401');
+      expect(await ask(create, ['Authorization: Bearer made-up'])).to.equal('HTTP/1.1 401');
+      expect(await ask('POST /nowhere HTTP/1.1', [])).to.equal('HTTP/1.1 404');
+      await plane.kubectl(['create', 'serviceaccount', 'somebody', '-n', 'default']);
+      const token = (await plane.kubectl(['create', 'token', 'somebody', '-n', 'default'])).stdout.trim();
+      expect(await ask(create, [`Authorization: Bearer ${token}`])).to.equal('HTTP/1.1 100');
+    } finally {
+      await proxy.stop();
+      await plane.kubectl(['delete', 'serviceaccount', 'somebody', '-n', 'default']);
+    }
+  });
 
   it('logs its own accidents as errors, and no client that goes away', async () => {
     const lines: string[] = [];

@@ -24,13 +24,22 @@ interface StrictProgram extends Upstream {
   calls: TokenClaims[];
   /** As a restart of the container would. */
   forgetKeys(): void;
+  /** The same in the middle of the next call, whose connection is lost by it. */
+  restartAtNextCall(): void;
 }
 
 async function startStrictProgram(root: CryptoKey, audience: () => string): Promise<StrictProgram> {
   const pushes: KeySet[] = [];
   const calls: TokenClaims[] = [];
   let keys: KeySet['keys'] = new Map();
+  let restarts = false;
   const upstream = await startUpstream((request, response) => {
+    if (restarts) {
+      restarts = false;
+      keys = new Map();
+      request.socket.destroy();
+      return;
+    }
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
@@ -55,7 +64,10 @@ async function startStrictProgram(root: CryptoKey, audience: () => string): Prom
   const forgetKeys = () => {
     keys = new Map();
   };
-  return { ...upstream, pushes, calls, forgetKeys };
+  const restartAtNextCall = () => {
+    restarts = true;
+  };
+  return { ...upstream, pushes, calls, forgetKeys, restartAtNextCall };
 }
 
 describe('key push', () => {
@@ -116,6 +128,14 @@ describe('key push', () => {
     const answer = await post('who');
     expect(program.calls[0]).to.include({ username: 'bob', userUid: 'uid-of-bob' });
     expect(answer).to.contain(`x-agentcube-session-id: ${program.calls[0]?.sessionUid}\r\n`);
+  });
+
+  it('repeats a call that met a restart: first its connection is lost, then its key is not known', async () => {
+    const program = await startSession('restarting');
+    expect(codeOf(await post('restarting'))).to.equal(200);
+    program.restartAtNextCall();
+    expect(codeOf(await gateway.call(namespace.name, 'restarting'))).to.equal(200);
+    expect(program.pushes).to.have.length(2);
   });
 
   it('gives the keys again when the program was restarted, and sends a call without a body again', async () => {

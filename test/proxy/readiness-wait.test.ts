@@ -4,6 +4,7 @@ import type { SandboxSource } from '../../proxy/invocation/directory.ts';
 import type { SessionRecord } from '../../proxy/invocation/session-record.ts';
 import { useControlPlane, useNamespace } from '../support/control-plane.ts';
 import { until } from '../support/until.ts';
+import { readStored } from './activity/stored-session.ts';
 import { Cleanup } from './support/cleanup.ts';
 import { requestText, startGateway, type TestGateway } from './support/gateway.ts';
 import { bodyOf, codeOf, exchange, jsonOf, RawClient } from './support/raw-client.ts';
@@ -70,6 +71,30 @@ describe('readiness wait', () => {
     await until('the call to wait', async () => (await inFlight()).includes('kind="request"} 1'));
     expect(await waiting).to.equal('left');
     await until('the call to end', async () => (await inFlight()).includes('kind="request"} 0'));
+  });
+
+  it('is no use of a session that is answered 503, and lets it end, whether it is broken or only never ready', async () => {
+    const began = Date.now();
+    const spec = { idleTimeout: '20s' };
+    await create('broken-start', { spec, createdAt: began - 8_000 });
+    const waiting = { reason: 'ImagePullBackOff', message: 'no such image' };
+    await sessions.setPodStatus('broken-start', { containerStatuses: [{ name: 'main', state: { waiting } }] });
+    await until('the reason to be recorded', async () => {
+      const stored = await readStored(plane.client, namespace.name, 'broken-start');
+      return stored?.sandbox.metadata.annotations?.[annotations.failure]?.includes(waiting.reason);
+    });
+    await create('slow-start', { spec: { idleTimeout: '2m' }, createdAt: began - 61_000 });
+    const gateway = cleanup.add(await startGateway({ client: plane.client, readyTimeoutMs: 100 }));
+    for (const name of ['broken-start', 'slow-start']) {
+      for (let turn = 0; turn < 3; turn += 1) expect(codeOf(await call(name, gateway)), name).to.equal(503);
+      expect(gateway.path.activity.size, name).to.equal(0);
+    }
+    // A stopping process writes all use that it knows of.
+    await gateway.stop();
+    for (const name of ['broken-start', 'slow-start']) {
+      const stored = await readStored(plane.client, namespace.name, name);
+      expect(stored?.activityAt, name).to.equal(undefined);
+    }
   });
 
   it('uses the session that has taken the name meanwhile, and no other than the one that was meant', async () => {

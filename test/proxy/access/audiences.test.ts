@@ -25,7 +25,7 @@ describe('tokens of dedicated audiences', () => {
 
   async function outcome(tokens: TokenAuthenticator, token: string): Promise<string> {
     try {
-      const { user, credential } = await tokens.authenticate(token);
+      const { user, credential } = await tokens.authenticate(token, '127.0.0.1');
       return `${user.username} ${credential.kind}`;
     } catch (error) {
       if (hasReason(error, 'Unauthorized')) return 'Unauthorized';
@@ -44,7 +44,7 @@ describe('tokens of dedicated audiences', () => {
   it('leave tokens for kube-apiserver what they are: the caller’s own', async () => {
     const token = await tokenFor();
     expect(await outcome(authenticator, token)).to.equal(`${robot()} token`);
-    expect((await authenticator.authenticate(token)).credential).to.deep.equal({ kind: 'token', token });
+    expect((await authenticator.authenticate(token, '127.0.0.1')).credential).to.deep.equal({ kind: 'token', token });
   });
 
   it('are not taken where none is configured', async () => {

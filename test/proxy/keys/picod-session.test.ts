@@ -35,7 +35,12 @@ describe('a CodeInterpreter of AgentCube, with its own PicoD', () => {
     await env.client.request({
       method: 'POST',
       path: `/apis/sojourn.dev/v1alpha1/namespaces/${space.name}/sessions`,
-      body: { metadata: { name: 'cube' }, spec: { runtimeRef: { kind: 'CodeInterpreter', name: 'cube' } } },
+      body: {
+        apiVersion: 'sojourn.dev/v1alpha1',
+        kind: 'Session',
+        metadata: { name: 'cube' },
+        spec: { runtimeRef: { kind: 'CodeInterpreter', name: 'cube' } },
+      },
     });
     await env.kubectl(['create', 'serviceaccount', 'caller', '-n', space.name]);
     const binding = ['create', 'rolebinding', 'caller', '-n', space.name, '--clusterrole=sojourn-session-user'];

@@ -15,6 +15,7 @@ describe('session ids', () => {
   const namespace = useNamespace(plane);
   let informer: SessionInformer;
   let ids: SessionIds;
+  const asker = { username: 'alice', admits: async () => true };
 
   beforeEach(() => {
     informer = new SessionInformer({ client: plane.client, log: createLog({ level: 'error' }) });
@@ -66,7 +67,7 @@ describe('session ids', () => {
     await synced();
     const { metadata } = await sandbox('late');
     const id = sessionUid(metadata.uid ?? '');
-    const waiting = ids.await(id);
+    const waiting = ids.await(id, asker);
     expect(ids.find(id)).to.equal(undefined);
     await mark('late');
     expect((await waiting)?.session.metadata.name).to.equal('late');
@@ -78,21 +79,49 @@ describe('session ids', () => {
   it('that nobody has are waited for once, however often they are asked for', async () => {
     await synced();
     const id = randomUUID();
-    const answers = await Promise.all([ids.await(id), ids.await(id)]);
+    const answers = await Promise.all([ids.await(id, asker), ids.await(id, asker)]);
     expect(answers).to.deep.equal([undefined, undefined]);
     const next = new Promise((resolve) => setImmediate(resolve, 'waited for'));
-    expect(await Promise.race([ids.await(id), next])).to.equal(undefined);
+    expect(await Promise.race([ids.await(id, asker), next])).to.equal(undefined);
   });
 
   it('say nothing as long as the sessions are not known', async () => {
-    const error: unknown = await ids.await(randomUUID()).catch((thrown: unknown) => thrown);
+    const error: unknown = await ids.await(randomUUID(), asker).catch((thrown: unknown) => thrown);
     expect(hasReason(error, 'ServiceUnavailable')).to.equal(true);
   });
 
-  it('are not looked for without end', async () => {
+  it('are not looked for without end, and who asks for too many delays nobody else', async () => {
     await synced();
-    const waits = Array.from({ length: 1001 }, () => ids.await(randomUUID()));
-    const outcomes = await Promise.allSettled(waits);
-    expect(outcomes.filter(({ status }) => status === 'rejected')).to.have.length(1);
+    const flood = Array.from({ length: 1000 }, () => ids.await(randomUUID(), { ...asker, username: 'mallory' }));
+    const other = ids.await(randomUUID(), asker);
+    const outcomes = await Promise.allSettled(flood);
+    const refused = outcomes.filter(
+      (outcome) => outcome.status === 'rejected' && hasReason(outcome.reason, 'TooManyRequests'),
+    );
+    expect(refused).to.have.length(900);
+    expect(await other).to.equal(undefined);
+    expect(await ids.await(randomUUID(), { ...asker, username: 'mallory' })).to.equal(undefined);
+  });
+
+  it('of sessions that are kept from who asks are as absent as any other, and take as long', async () => {
+    await synced();
+    const { metadata } = await sandbox('hidden');
+    await mark('hidden');
+    const id = sessionUid(metadata.uid ?? '');
+    await until('the session', () => ids.find(id) !== undefined);
+    const stranger = { username: 'mallory', admits: async () => false };
+    const order: string[] = [];
+    const noted = async (what: string, answer: Promise<unknown>) => {
+      const found = await answer;
+      order.push(found === undefined ? what : 'found');
+    };
+    await Promise.all([
+      noted('kept', ids.await(id, stranger)),
+      noted('absent', ids.await(randomUUID(), stranger)),
+      noted('admitted', ids.await(id, asker)),
+    ]);
+    expect(order[0]).to.equal('found');
+    expect(order.slice(1)).to.have.members(['kept', 'absent']);
+    await plane.client.request({ method: 'DELETE', path: `${collection()}/hidden`, headers });
   });
 });
