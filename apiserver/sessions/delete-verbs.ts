@@ -1,17 +1,20 @@
-import { hasReason } from '../../apis/machinery/errors.ts';
+import { ApiError, hasReason } from '../../apis/machinery/errors.ts';
 import { group, resource } from '../../apis/names.ts';
 import type { Session } from '../../apis/v1alpha1/types.ts';
 import type { UserInfo } from '../../proxy/access/user.ts';
 import type { InvocationPath } from '../../proxy/invocation/invocation-path.ts';
 import { readBody } from '../http/body.ts';
-import { sendJson } from '../http/exchange.ts';
+import { sendObject } from '../http/exchange.ts';
 import { negotiate } from '../http/negotiation.ts';
 import { required, type VerbHandler } from './call.ts';
 import { type DeleteOptions, readDeleteOptions } from './delete-options.ts';
 import type { Deletion, SessionDeletions } from './deletions.ts';
 import { readListOptions } from './list-options.ts';
-import { representList, viewOf } from './representation.ts';
+import { represent, representList, viewOf } from './representation.ts';
 import type { SandboxReads } from './sandbox-reads.ts';
+
+/** Sessions of a collection that are deleted at once. */
+const parallelDeletions = 8;
 
 export interface DeleteVerbsOptions {
   reads: SandboxReads;
@@ -22,7 +25,7 @@ export interface DeleteVerbsOptions {
   now: () => number;
 }
 
-/** delete and deletecollection. */
+/** delete and deletecollection, in the order of k8s.io/apiserver's handlers. */
 export class DeleteVerbs {
   readonly #options: DeleteVerbsOptions;
 
@@ -30,27 +33,34 @@ export class DeleteVerbs {
     this.#options = options;
   }
 
-  readonly delete: VerbHandler = async ({ info, user, request, response }) => {
-    negotiate(request.headers.accept, 'single');
-    const options = readDeleteOptions(await readBody(request), info.query);
+  readonly delete: VerbHandler = async (call) => {
+    const { info, user, request } = call;
+    const view = viewOf(negotiate(request.headers.accept, 'single'), info.query, this.#options.now());
+    const options = readDeleteOptions(await readBody(request), request.headers['content-type'], info);
     const name = required(info.name);
     const deletion = await this.#deleteAs(user, required(info.namespace), name, options);
-    if (deletion.kind === 'waiting') return sendJson(response, 200, deletion.session);
-    sendJson(response, 200, {
-      kind: 'Status',
-      apiVersion: 'v1',
-      metadata: {},
-      status: 'Success',
-      details: { name, group, kind: resource, uid: deletion.uid },
-    });
+    if (deletion.kind === 'waiting') {
+      const code = options.orphanDependents === false ? 202 : 200;
+      const body = represent(deletion.session, view);
+      await sendObject(call, { status: code, body, representation: view, warnings: deletion.warnings });
+    } else {
+      const details = { name, group, kind: resource, uid: deletion.uid };
+      const body = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', details };
+      await sendObject(call, { status: 200, body, representation: view });
+    }
   };
 
-  readonly deleteCollection: VerbHandler = async ({ info, user, request, response }) => {
+  /** Answers what was there before. What goes away meanwhile is no failure; every other failure ends it half done. */
+  readonly deleteCollection: VerbHandler = async (call) => {
+    const { info, user, request } = call;
+    if (info.namespace === undefined)
+      throw new ApiError('NotFound', 'the server could not find the requested resource');
     const view = viewOf(negotiate(request.headers.accept, 'list'), info.query, this.#options.now());
-    const options = readDeleteOptions(await readBody(request), info.query);
-    const { items, metadata } = await this.#options.reads.list(readListOptions(info));
-    for (const session of items) await this.#deleteIfThere(user, session, options);
-    sendJson(response, 200, representList(items, metadata, view));
+    const list = readListOptions(info);
+    const options = readDeleteOptions(await readBody(request), request.headers['content-type'], info);
+    const { items, metadata } = await this.#options.reads.list(list);
+    await forEach(items, async (session) => await this.#deleteIfThere(user, session, options));
+    await sendObject(call, { status: 200, body: representList(items, metadata, view), representation: view });
   };
 
   async #deleteAs(user: UserInfo, namespace: string, name: string, options: DeleteOptions): Promise<Deletion> {
@@ -67,4 +77,23 @@ export class DeleteVerbs {
       if (!hasReason(error, 'NotFound')) throw error;
     }
   }
+}
+
+/** Runs some at once; after a failure no more are begun. */
+async function forEach<T>(items: readonly T[], run: (item: T) => Promise<void>): Promise<void> {
+  const queue = items.values();
+  let hasFailed = false;
+  const work = async () => {
+    for (const item of queue) {
+      if (hasFailed) return;
+      try {
+        await run(item);
+      } catch (error) {
+        hasFailed = true;
+        throw error;
+      }
+    }
+  };
+  const outcomes = await Promise.allSettled(Array.from({ length: parallelDeletions }, work));
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
 }
