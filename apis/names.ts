@@ -92,8 +92,9 @@ export const secrets = {
 /** Annotation of a key Secret, of any value: whichever process sees it adds a new key and takes the annotation away. */
 export const rotateAnnotation = 'sojourn.dev/rotate';
 
-/** Name of the ValidatingAdmissionPolicy (and its binding) that guards session data. */
-export const guardPolicy = 'sojourn-session-guard';
+/** Names of the ValidatingAdmissionPolicies (and their bindings) that guard session data and warm pools. */
+export const sessionGuardPolicy = 'sojourn-session-guard';
+export const poolGuardPolicy = 'sojourn-pool-guard';
 
 /** The daemon's image; the local node maps it to the daemon of this checkout. */
 export const daemonImage = 'ghcr.io/sojourn-dev/sojourn-daemon';

@@ -17,6 +17,11 @@ const flags = {
     default: 'false',
     parse: parseSwitch,
   },
+  'allow-shared-front-proxy-ca': {
+    help: 'serve although every client certificate of the cluster could speak for anybody; for experiments only',
+    default: 'false',
+    parse: parseSwitch,
+  },
 } as const;
 
 export type ApiserverOptions = FlagValues<typeof flags>;

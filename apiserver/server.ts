@@ -1,14 +1,15 @@
-import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { loadClusterConfig } from '../apis/client/kubeconfig.ts';
 import { KubeClient } from '../apis/client/transport.ts';
 import { accounts } from '../apis/names.ts';
+import { firstEnd, registerCertificateMetric } from '../apis/runtime/certificate-metric.ts';
 import { Lifecycle } from '../apis/runtime/lifecycle.ts';
 import { Listener } from '../apis/runtime/listener.ts';
 import type { Log } from '../apis/runtime/log.ts';
 import { type Probe, serveOperations } from '../apis/runtime/operations.ts';
 import { UsageError } from '../apis/runtime/options.ts';
+import { ServingCertificate } from '../apis/runtime/serving-certificate.ts';
 import { desiredPool } from '../apis/v1alpha1/pool-template.ts';
 import { Authorizer } from '../proxy/access/authorize.ts';
 import { AccessMetrics } from '../proxy/access/metrics.ts';
@@ -22,11 +23,16 @@ import { RequestHeaderConfigSource } from './authentication/request-header-confi
 import { DiscoveryHandler } from './discovery/handler.ts';
 import { Guard } from './guard.ts';
 import { Dispatcher, type Exchange, type Upgrade } from './http/dispatcher.ts';
+import { errorFormatFor } from './http/error-format.ts';
 import type { ApiserverOptions } from './options.ts';
 import { PoolMembers } from './pools/members.ts';
 import { Namespaces } from './pools/namespaces.ts';
 import { PoolKeeper } from './pools/pool-keeper.ts';
+import type { KnownPool } from './pools/pool-plan.ts';
+import { PoolTroubles } from './pools/pool-trouble.ts';
 import { WarmStarts } from './pools/warm-starts.ts';
+import { QuotaCharges } from './quota/quota-charges.ts';
+import { QuotaIndex } from './quota/quota-index.ts';
 import { SessionCreation } from './sessions/creation.ts';
 import { SessionDeletions } from './sessions/deletions.ts';
 import { SessionHandler } from './sessions/handler.ts';
@@ -68,11 +74,17 @@ async function start(options: ApiserverOptions, log: Log, lifecycle: Lifecycle):
       'sojourn-apiserver: --tls-cert-file and --tls-private-key-file are required: kube-apiserver speaks TLS only',
     );
   }
+  const certificate = await ServingCertificate.open({ certFile, keyFile, log });
   const client = new KubeClient(await loadClusterConfig(options.kubeconfig), { userAgent: accounts.apiserver });
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const audit = openAudit({ path: options['audit-log-path'], registry, log });
-  const requestHeader = new RequestHeaderConfigSource(client, log);
+  const allowSharedCa = options['allow-shared-front-proxy-ca'];
+  const requestHeader = new RequestHeaderConfigSource({ client, log, allowSharedCa });
+  registerCertificateMetric(registry, {
+    serving: () => certificate.expiresAt,
+    'front-proxy-ca': () => firstEnd(requestHeader.current?.authorities),
+  });
   const guard = new Guard(client, log);
   const cache = new SessionCache(client, log);
   const invocations = createInvocationPath({
@@ -86,21 +98,31 @@ async function start(options: ApiserverOptions, log: Log, lifecycle: Lifecycle):
     audit,
   });
   const { keys } = invocations;
-  const pools = new PoolKeeper({ client, log, keys, desiredPool, now: Date.now });
+  const members = new PoolMembers({ client, log });
+  const troubles = new PoolTroubles({
+    membersOf: (poolUid) => members.of(poolUid),
+    podFailureOf: (sandboxUid) => invocations.pods.podOf(sandboxUid)?.failure,
+    now: Date.now,
+  });
+  const troubleOf = (pool: KnownPool) => troubles.of(pool);
+  const pools = new PoolKeeper({ client, log, keys, desiredPool, troubleOf, now: Date.now });
   const warmStarts = new WarmStarts({
     client,
     pools: pools.pools,
-    members: new PoolMembers({ client, log }),
+    members,
     namespaces: new Namespaces({ client, log }),
   });
-  const creation = new SessionCreation({ client, warmStarts, trustAnchors: () => keys.trustAnchors(), now: Date.now });
+  const quotas = new QuotaIndex({ client, log });
+  const creation = new SessionCreation({
+    ...{ client, warmStarts, trustAnchors: () => keys.trustAnchors(), now: Date.now },
+    quotas: new QuotaCharges(client, quotas),
+  });
   const reads = new SandboxReads({ client, cache });
   const ready: Probe[] = [
-    probe('front-proxy-settings', () =>
-      requestHeader.current === undefined ? 'not read from kube-apiserver yet' : undefined,
-    ),
+    probe('front-proxy-settings', () => requestHeader.problem()),
     probe('sessions-synced', () => (cache.synced ? undefined : 'the sandboxes have not been listed yet')),
-    probe('session-guard', () => (options['allow-unguarded'] ? undefined : guard.problem())),
+    probe('quotas-synced', () => (quotas.synced ? undefined : 'the resource quotas have not been listed yet')),
+    probe('guards', () => (options['allow-unguarded'] ? undefined : guard.problem())),
     ...invocations.ready,
   ];
   const authorizer = new Authorizer(client, new AccessMetrics(registry).rights);
@@ -108,11 +130,12 @@ async function start(options: ApiserverOptions, log: Log, lifecycle: Lifecycle):
     authenticator: new FrontProxyAuthenticator(() => requestHeader.current),
     delegation: new Delegation({ authorizer, log }),
     authorizer,
+    audit,
     discovery: new DiscoveryHandler(),
     sessions: new SessionHandler({
       ...{ reads, creation, cache, encoder: new EventEncoder(Date.now), now: Date.now },
       updates: new SessionUpdates({ client, reads, now: Date.now }),
-      deletions: new SessionDeletions(client, reads),
+      deletions: new SessionDeletions({ client, reads, now: Date.now }),
       chronicle: invocations.chronicle,
     }),
     invocations,
@@ -121,13 +144,13 @@ async function start(options: ApiserverOptions, log: Log, lifecycle: Lifecycle):
   });
   if (options['allow-unguarded'])
     log.warn('session data is NOT guarded: anybody who may patch Sandboxes can forge sessions');
-  for (const part of [requestHeader, guard, cache, invocations, pools, warmStarts]) part.start();
+  for (const part of [requestHeader, guard, cache, invocations, pools, warmStarts, quotas]) part.start();
   lifecycle.started({ name: 'audit', stop: () => audit.stop() });
   lifecycle.started({ name: 'client', stop: () => client.close() });
   lifecycle.started({
     name: 'watches',
     stop: async () => {
-      const parts = [requestHeader, guard, cache, invocations, pools, warmStarts];
+      const parts = [requestHeader, guard, cache, invocations, pools, warmStarts, quotas];
       await Promise.all(parts.map((part) => part.stop()));
     },
   });
@@ -135,7 +158,7 @@ async function start(options: ApiserverOptions, log: Log, lifecycle: Lifecycle):
     try {
       await dispatcher.handle(exchange);
     } catch (error) {
-      respondError(exchange.request, exchange.response, error, log);
+      respondError(exchange.request, exchange.response, error, log, errorFormatFor(exchange.request));
     }
   };
   const serveUpgrade = async (upgrade: Upgrade) => {
@@ -150,13 +173,15 @@ async function start(options: ApiserverOptions, log: Log, lifecycle: Lifecycle):
   const listener = await Listener.open({
     address: options['listen-address'],
     port: options['listen-port'],
-    tls: { cert: await readFile(certFile), key: await readFile(keyFile), clientCertificates: 'ask' },
+    tls: { ...certificate.pair, clientCertificates: 'ask' },
     largestHeadersBytes,
     // kube-apiserver carries every watch of the cluster on a few connections.
     mostStreams: 10_000,
     onRequest: (request, response, sendContinue) => void serve({ request, response, sendContinue }),
     onUpgrade: (request, socket, head) => void serveUpgrade({ request, socket, head }),
   });
+  certificate.start((pair) => listener.setCertificate(pair));
+  lifecycle.started({ name: 'certificate', stop: () => certificate.stop() });
   lifecycle.started({ name: 'listener', stop: () => listener.stop({ graceMs: drainMs }) });
   // Stopped before the listener, which waits for open requests: watches would go on for half an hour.
   lifecycle.started({ name: 'watch streams', stop: () => cache.endWatches() });

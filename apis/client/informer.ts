@@ -1,5 +1,7 @@
 import { type KubeObject, keyOf } from '../machinery/meta.ts';
+import { Listeners } from './listeners.ts';
 import { Reflector, type ReflectorOptions } from './reflector.ts';
+import { Slices } from './slices.ts';
 
 /** One difference of the cache; `previous` is absent for a new object, `current` for one that went away. */
 export interface Change<T> {
@@ -7,7 +9,7 @@ export interface Change<T> {
   current: T | undefined;
 }
 
-export interface InformerOptions<T extends KubeObject, C = T> extends Omit<ReflectorOptions<T>, 'sink'> {
+export interface InformerOptions<T extends KubeObject, C = T> extends Omit<ReflectorOptions<T, C>, 'sink'> {
   /** What is kept of an object: drop what nobody reads, so that memory stays small. */
   keep: (object: T) => C;
   /** Called for each difference, after the cache has it. */
@@ -17,15 +19,17 @@ export interface InformerOptions<T extends KubeObject, C = T> extends Omit<Refle
 /** A collection in memory, kept current by a {@link Reflector}. Keys are `namespace/name`. */
 export class Informer<T extends KubeObject, C = T> {
   readonly #cache = new Map<string, C>();
-  readonly #reflector: Reflector<T>;
+  readonly #reflector: Reflector<T, [key: string, C]>;
   readonly #keep: (object: T) => C;
-  readonly #listeners = new Set<(change: Change<C>, key: string) => void>();
+  readonly #listeners: Listeners<[change: Change<C>, key: string]>;
 
   constructor(options: InformerOptions<T, C>) {
     this.#keep = options.keep;
+    this.#listeners = new Listeners(options.log);
     if (options.onChange !== undefined) this.#listeners.add(options.onChange);
-    this.#reflector = new Reflector<T>({
+    this.#reflector = new Reflector<T, [key: string, C]>({
       ...options,
+      keep: (object) => [keyOf(object), this.#keep(object)],
       sink: {
         replaced: (items) => this.#replace(items),
         changed: ({ type, object }) => this.#set(keyOf(object), type === 'DELETED' ? undefined : this.#keep(object)),
@@ -51,8 +55,7 @@ export class Informer<T extends KubeObject, C = T> {
 
   /** Calls a listener for every later difference; the returned function ends that. */
   subscribe(listener: (change: Change<C>, key: string) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#listeners.add(listener);
   }
 
   start(): void {
@@ -63,14 +66,18 @@ export class Informer<T extends KubeObject, C = T> {
     await this.#reflector.stop();
   }
 
-  #replace(items: readonly T[]): void {
+  async #replace(items: readonly (readonly [key: string, C])[]): Promise<void> {
+    const slices = new Slices();
     const gone = new Set(this.#cache.keys());
-    for (const item of items) {
-      const key = keyOf(item);
+    for (const [key, current] of items) {
       gone.delete(key);
-      this.#set(key, this.#keep(item));
+      this.#set(key, current);
+      if (slices.spent) await slices.rest();
     }
-    for (const key of gone) this.#set(key, undefined);
+    for (const key of gone) {
+      this.#set(key, undefined);
+      if (slices.spent) await slices.rest();
+    }
   }
 
   #set(key: string, current: C | undefined): void {
@@ -78,6 +85,6 @@ export class Informer<T extends KubeObject, C = T> {
     if (previous === undefined && current === undefined) return;
     if (current === undefined) this.#cache.delete(key);
     else this.#cache.set(key, current);
-    for (const listener of this.#listeners) listener({ previous, current }, key);
+    this.#listeners.tell({ previous, current }, key);
   }
 }

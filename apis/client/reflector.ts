@@ -1,50 +1,58 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { ApiError, hasReason } from '../machinery/errors.ts';
-import type { KubeList, KubeObject, Status, WatchEvent } from '../machinery/meta.ts';
+import { type KubeObject, keyOf, type Status, type WatchEvent } from '../machinery/meta.ts';
 import type { Log } from '../runtime/log.ts';
 import { readLines } from './lines.ts';
+import { listPages } from './pages.ts';
+import { Slices } from './slices.ts';
 import type { KubeClient } from './transport.ts';
 
-const pageSize = 500;
 const firstBackoffMs = 200;
 /** A watch that lived for so long was healthy. */
 const healthyMs = 30_000;
 /** Few processes watch, and until they do again, what was created meanwhile is unknown to them. */
 const longestBackoffMs = 5_000;
 /** Bookmarks come about once a minute; a watch silent for much longer than that is a dead connection. */
-const silenceLimitMs = 150_000;
+const silenceLimitMs = 100_000;
 
-/** Receives what a reflector sees, in order and on one tick each; it must not throw. */
-export interface ReflectorSink<T extends KubeObject> {
-  /** The whole state as of one resourceVersion. Events between the last one seen and this are lost for good. */
-  replaced(items: T[], resourceVersion: string): void;
+/** Receives what a reflector sees, in order. What it throws is logged, and that event is lost to it. */
+export interface ReflectorSink<T extends KubeObject, K> {
+  /**
+   * The whole state as of one resourceVersion. Events between the last one seen and this are lost for good. It may take
+   * its time; changes come when it is done.
+   */
+  replaced(items: K[], resourceVersion: string): void | Promise<void>;
   changed(event: { type: 'ADDED' | 'MODIFIED' | 'DELETED'; object: T }): void;
   /** Everything up to this resourceVersion has been delivered. */
   bookmarked?(resourceVersion: string): void;
 }
 
-export interface ReflectorOptions<T extends KubeObject> {
+export interface ReflectorOptions<T extends KubeObject, K> {
   client: KubeClient;
   /** Path of the resource's collection. */
   path: string;
   labelSelector?: string;
   fieldSelector?: string;
-  sink: ReflectorSink<T>;
+  /** What a list keeps of an object, asked page by page: the whole list is never in memory as it came. */
+  keep: (object: T) => K;
+  sink: ReflectorSink<T, K>;
   log: Log;
+  /** After so many milliseconds without a byte a watch is given up as dead; more than kube-apiserver's minute of bookmarks. */
+  silenceLimitMs?: number;
 }
 
 /**
  * Keeps a sink equal to a collection: a paged list, then watches from there for ever. Survives server errors, resets,
  * truncated lines and 410 (which lists again); after client-go's tools/cache/reflector.go.
  */
-export class Reflector<T extends KubeObject> {
-  readonly #options: ReflectorOptions<T>;
+export class Reflector<T extends KubeObject, K> {
+  readonly #options: ReflectorOptions<T, K>;
   readonly #stop = new AbortController();
   #running: Promise<void> | undefined;
   #synced = false;
   readonly #firstSync = Promise.withResolvers<void>();
 
-  constructor(options: ReflectorOptions<T>) {
+  constructor(options: ReflectorOptions<T, K>) {
     this.#options = options;
   }
 
@@ -101,22 +109,33 @@ export class Reflector<T extends KubeObject> {
   }
 
   async #list(): Promise<string> {
-    const items: T[] = [];
-    let next: string | undefined;
-    for (;;) {
-      const page: KubeList<T> = await this.#options.client.request<KubeList<T>>({
-        path: this.#options.path,
-        query: { ...this.#selectors(), limit: String(pageSize), continue: next },
-        signal: this.#stop.signal,
-      });
-      items.push(...page.items);
-      next = page.metadata.continue;
-      if (next !== undefined && next !== '') continue;
-      const resourceVersion = page.metadata.resourceVersion ?? '0';
-      this.#options.sink.replaced(items, resourceVersion);
-      this.#synced = true;
-      this.#firstSync.resolve();
-      return resourceVersion;
+    const { client, path, keep, sink, log } = this.#options;
+    const kept: K[] = [];
+    const slices = new Slices();
+    let resourceVersion = '0';
+    for await (const page of listPages<T>(client, { path, query: this.#selectors(), signal: this.#stop.signal })) {
+      resourceVersion = page.resourceVersion;
+      for (const item of page.items) {
+        try {
+          kept.push(keep(item));
+        } catch (error) {
+          log.error('an object of a list could not be read, it is left out', { path, object: keyOf(item), error });
+        }
+        if (slices.spent) await slices.rest();
+      }
+    }
+    await this.#hand(() => sink.replaced(kept, resourceVersion));
+    this.#synced = true;
+    this.#firstSync.resolve();
+    return resourceVersion;
+  }
+
+  /** A sink that fails must not make us ask for the same again for ever. */
+  async #hand(give: () => void | Promise<void>): Promise<void> {
+    try {
+      await give();
+    } catch (error) {
+      this.#options.log.error('what a watch brought could not be taken, going on', { path: this.#options.path, error });
     }
   }
 
@@ -124,7 +143,7 @@ export class Reflector<T extends KubeObject> {
   async #watch(from: string): Promise<string> {
     const timeoutSeconds = 300 + Math.floor(Math.random() * 300);
     const silence = new AbortController();
-    const timer = setTimeout(() => silence.abort(), silenceLimitMs);
+    const timer = setTimeout(() => silence.abort(), this.#options.silenceLimitMs ?? silenceLimitMs);
     let at = from;
     try {
       const stream = await this.#options.client.stream({
@@ -138,9 +157,11 @@ export class Reflector<T extends KubeObject> {
         },
         signal: AbortSignal.any([this.#stop.signal, silence.signal]),
       });
+      const slices = new Slices();
       for await (const line of readLines(stream.body)) {
         timer.refresh();
         at = this.#deliver(JSON.parse(line.toString('utf8')) as WatchEvent<T>) ?? at;
+        if (slices.spent) await slices.rest();
       }
       return at;
     } catch (error) {
@@ -155,11 +176,13 @@ export class Reflector<T extends KubeObject> {
       const status = event.object as unknown as Status;
       throw ApiError.fromStatus(status, status.code ?? 500);
     }
+    const { sink, path, log } = this.#options;
     const resourceVersion = event.object.metadata.resourceVersion;
-    if (event.type === 'BOOKMARK') {
-      if (resourceVersion !== undefined) this.#options.sink.bookmarked?.(resourceVersion);
-    } else {
-      this.#options.sink.changed({ type: event.type, object: event.object });
+    try {
+      if (event.type !== 'BOOKMARK') sink.changed({ type: event.type, object: event.object });
+      else if (resourceVersion !== undefined) sink.bookmarked?.(resourceVersion);
+    } catch (error) {
+      log.error('an event of a watch could not be taken, going on', { path, object: keyOf(event.object), error });
     }
     return resourceVersion;
   }

@@ -73,9 +73,7 @@ export class KubeClient {
    * @throws ApiError for every answer of 400 or above, and `ServiceUnavailable` when there was none.
    */
   async request<T>(request: KubeRequest): Promise<T> {
-    const response = await this.requestRaw(request);
-    if (response.status >= 400) throw errorOf(response.status, response.body);
-    return JSON.parse(response.body.toString('utf8')) as T;
+    return parseAnswer<T>(await this.requestRaw(request));
   }
 
   /** Sends a request and returns whatever was answered. */
@@ -131,6 +129,15 @@ export class KubeClient {
       throw unreachable(error);
     }
   }
+}
+
+/**
+ * Reads the JSON of an answer.
+ * @throws ApiError for every answer of 400 or above.
+ */
+export function parseAnswer<T>({ status, body }: KubeResponse): T {
+  if (status >= 400) throw errorOf(status, body);
+  return JSON.parse(body.toString('utf8')) as T;
 }
 
 function createAgent({ ca, cert, key }: ClusterConfig): Agent {

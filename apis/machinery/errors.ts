@@ -23,6 +23,8 @@ export const reasonCodes = {
   ServerTimeout: 500,
   ServiceUnavailable: 503,
   Timeout: 504,
+  /** No reason at all: the text is what there is to say (metav1.StatusReasonUnknown is empty). */
+  Unknown: 500,
 
   /** The session has no Pod yet that could answer. */
   SessionNotReady: 503,
@@ -59,6 +61,10 @@ export interface ErrorOptions {
   cause?: unknown;
   /** Overrides the reason's usual HTTP status (upstream Status errors that carry another one). */
   code?: number;
+  /** Of an expired list: where it can go on, at another version. */
+  continueToken?: string;
+  /** Texts of Warning headers that the answer carries besides. */
+  warnings?: readonly string[];
 }
 
 /** The one error that reaches a user. `message` is the public sentence; `cause` stays inside. */
@@ -67,12 +73,16 @@ export class ApiError extends Error {
   readonly code: number;
   readonly details: StatusDetails | undefined;
   readonly retryAfterSeconds: number | undefined;
+  readonly continueToken: string | undefined;
+  readonly warnings: readonly string[];
 
   constructor(reason: Reason, message: string, options: ErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'ApiError';
     this.reason = reason;
     this.code = options.code ?? reasonCodes[reason];
+    this.continueToken = options.continueToken;
+    this.warnings = options.warnings ?? [];
     this.retryAfterSeconds = options.retryAfterSeconds ?? options.details?.retryAfterSeconds;
     this.details =
       this.retryAfterSeconds === undefined
@@ -80,15 +90,25 @@ export class ApiError extends Error {
         : { ...options.details, retryAfterSeconds: this.retryAfterSeconds };
   }
 
+  /** The same error with more to warn of. */
+  warning(texts: readonly string[]): ApiError {
+    const { reason, message, code, details, continueToken, cause } = this;
+    return new ApiError(reason, message, {
+      ...{ code, cause, warnings: [...texts, ...this.warnings] },
+      ...(details === undefined ? {} : { details }),
+      ...(continueToken === undefined ? {} : { continueToken }),
+    });
+  }
+
   /** The Kubernetes Status body of this error. */
   toStatus(): Status {
     return {
       kind: 'Status',
       apiVersion: 'v1',
-      metadata: {},
+      metadata: this.continueToken === undefined ? {} : { continue: this.continueToken },
       status: 'Failure',
       message: this.message,
-      reason: this.reason,
+      ...(this.reason === 'Unknown' ? {} : { reason: this.reason }),
       ...(this.details === undefined ? {} : { details: this.details }),
       code: this.code,
     };
@@ -101,6 +121,7 @@ export class ApiError extends Error {
     return new ApiError(reason, status.message ?? `the server answered with HTTP status ${code}`, {
       code,
       ...(status.details === undefined ? {} : { details: status.details }),
+      ...(status.metadata?.continue === undefined ? {} : { continueToken: status.metadata.continue }),
     });
   }
 }
@@ -138,10 +159,18 @@ export const mostCauses = 64;
 export function invalid(kind: string, group: string, name: string, causes: readonly StatusCause[]): ApiError {
   const named = causes.slice(0, mostCauses);
   const texts = named.map((cause) => (cause.field === undefined ? cause.message : `${cause.field}: ${cause.message}`));
-  if (causes.length > named.length) texts.push('and more');
-  const list = texts.length === 1 ? texts[0] : `[${texts.join(', ')}]`;
-  return new ApiError('Invalid', `${kind}.${group} "${clip(name)}" is invalid: ${list}`, {
-    details: { name: clip(name), group, kind, causes: named },
+  // What is said twice of a field is one text, but two causes.
+  const unique = [...new Set(texts)];
+  if (causes.length > named.length) unique.push('and more');
+  const list = unique.length === 1 ? unique[0] : `[${unique.join(', ')}]`;
+  const qualified = group === '' ? kind : `${kind}.${group}`;
+  return new ApiError('Invalid', `${qualified} "${clip(name)}" is invalid: ${list}`, {
+    details: {
+      ...(name === '' ? {} : { name: clip(name) }),
+      ...(group === '' ? {} : { group }),
+      ...(kind === '' ? {} : { kind }),
+      causes: named,
+    },
   });
 }
 

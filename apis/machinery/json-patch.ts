@@ -1,5 +1,4 @@
-import { isDeepStrictEqual } from 'node:util';
-import { ApiError, clip } from './errors.ts';
+import { ApiError } from './errors.ts';
 import { deepestNesting, nestedTooDeep } from './merge-patch.ts';
 
 /** Operations of one patch (k8s.io/apiserver/pkg/endpoints/handlers/patch.go, maxJSONPatchOperations). */
@@ -12,17 +11,19 @@ type Container = Map<string, Node> | Node[];
 type Node = Container | string | number | boolean | null;
 
 /**
- * A JSON value with a JSON patch applied (RFC 6902). The value is not changed.
+ * A JSON value with a JSON patch applied (RFC 6902), as gopkg.in/evanphx/json-patch.v4 does it: an index may be negative, and
+ * a missing value is null. The value is not changed.
  * @throws ApiError BadRequest (no patch), RequestEntityTooLarge (too many operations), Invalid (one cannot be done).
  */
 export function applyJsonPatch(target: unknown, patch: unknown): unknown {
-  if (!Array.isArray(patch)) throw new ApiError('BadRequest', 'a JSON patch is a list of operations');
-  if (patch.length > mostOperations) {
-    const message = `The allowed maximum operations in a JSON patch is ${mostOperations}, got ${patch.length}`;
+  if (patch !== null && !Array.isArray(patch)) throw new ApiError('BadRequest', 'a JSON patch is a list of operations');
+  const operations = patch ?? [];
+  if (operations.length > mostOperations) {
+    const message = `Request entity too large: The allowed maximum operations in a JSON patch is ${mostOperations}, got ${operations.length}`;
     throw new ApiError('RequestEntityTooLarge', message);
   }
   const document = new PatchedDocument(toNode(target));
-  for (const [index, operation] of patch.entries()) document.apply(operation, index);
+  for (const operation of operations as readonly unknown[]) document.apply(isRecord(operation) ? operation : {});
   return fromNode(document.root);
 }
 
@@ -38,122 +39,148 @@ class PatchedDocument {
     return this.#root;
   }
 
-  apply(operation: unknown, index: number): void {
-    const members = isRecord(operation) ? operation : {};
-    const { op, path, from } = members;
-    if (typeof path !== 'string') throw malformed(index, 'it has no path');
+  apply(operation: Record<string, unknown>): void {
+    const { op } = operation;
     switch (op) {
       case 'add':
-        this.#add(path, operandOf(members, index));
+        this.#add(operation);
         break;
       case 'remove':
-        this.#remove(path);
+        this.#remove(operation);
         break;
       case 'replace':
-        this.#get(path);
-        this.#replace(path, operandOf(members, index));
+        this.#replace(operation);
         break;
       case 'test':
-        if (!isDeepStrictEqual(this.#get(path), operandOf(members, index))) throw failed(path, 'testing it failed');
+        this.#test(operation);
         break;
       case 'move':
-        this.#move(sourceOf(from, index), path);
+        this.#move(operation);
         break;
       case 'copy':
-        this.#copy(sourceOf(from, index), path);
+        this.#copy(operation);
         break;
       default:
-        throw malformed(index, 'its op is none of add, remove, replace, move, copy, test');
+        throw failed(`${typeof op === 'string' ? op : 'nothing'} is no operation`);
     }
   }
 
-  #move(from: string, path: string): void {
-    if (path.startsWith(`${from}/`)) throw failed(path, 'a value cannot be moved into itself');
-    const value = this.#get(from);
-    this.#remove(from);
-    this.#add(path, value);
+  #add(operation: Record<string, unknown>): void {
+    const { holder, key } = this.#holderOf(textOf(operation, 'path'));
+    insert(holder, key, operandOf(operation));
   }
 
-  #copy(from: string, path: string): void {
-    const value = fromNode(this.#get(from));
-    this.#copiedBytes += Buffer.byteLength(JSON.stringify(value));
-    if (this.#copiedBytes > mostCopiedBytes) throw failed(path, 'too much is copied');
-    this.#add(path, toNode(value));
+  #remove(operation: Record<string, unknown>): void {
+    const { holder, key } = this.#holderOf(textOf(operation, 'path'));
+    takeAway(holder, key);
   }
 
-  #get(path: string): Node {
-    let node = this.#root;
-    for (const token of tokensOf(path)) node = memberOf(node, token, path);
-    return node;
+  /** A member that there is not is made; an index that there is not is an error. */
+  #replace(operation: Record<string, unknown>): void {
+    const path = textOf(operation, 'path');
+    const value = operandOf(operation);
+    if (path === '') {
+      if (!isContainer(value)) throw failed('only an object or a list can take the place of the whole');
+      this.#root = value;
+      return;
+    }
+    const { holder, key } = this.#holderOf(path);
+    if (holder instanceof Map) holder.set(key, value);
+    else holder[existingIndex(holder, key)] = value;
   }
 
-  #add(path: string, value: Node): void {
-    const { parent, token } = this.#parentOf(path);
-    if (parent === undefined) this.#root = value;
-    else if (parent instanceof Map) parent.set(token, value);
-    else parent.splice(token === '-' ? parent.length : indexOf(token, parent.length, path), 0, value);
+  #test(operation: Record<string, unknown>): void {
+    const path = textOf(operation, 'path');
+    if (!areEqual(path === '' ? this.#root : this.#memberAt(path), operandOf(operation))) {
+      throw failed(`testing value ${path} failed`);
+    }
   }
 
-  #remove(path: string): void {
-    this.#get(path);
-    const { parent, token } = this.#parentOf(path);
-    if (parent === undefined) this.#root = null;
-    else if (parent instanceof Map) parent.delete(token);
-    else parent.splice(Number(token), 1);
+  #move(operation: Record<string, unknown>): void {
+    const source = this.#holderOf(textOf(operation, 'from'));
+    const value = memberOf(source.holder, source.key) ?? null;
+    takeAway(source.holder, source.key);
+    const { holder, key } = this.#holderOf(textOf(operation, 'path'));
+    insert(holder, key, value);
   }
 
-  #replace(path: string, value: Node): void {
-    const { parent, token } = this.#parentOf(path);
-    if (parent === undefined) this.#root = value;
-    else if (parent instanceof Map) parent.set(token, value);
-    else parent[Number(token)] = value;
+  #copy(operation: Record<string, unknown>): void {
+    const plain = fromNode(this.#memberAt(textOf(operation, 'from')));
+    const { holder, key } = this.#holderOf(textOf(operation, 'path'));
+    this.#copiedBytes += Buffer.byteLength(JSON.stringify(plain));
+    if (this.#copiedBytes > mostCopiedBytes) throw failed(`copies of more than ${mostCopiedBytes} bytes`);
+    insert(holder, key, toNode(plain));
   }
 
-  #parentOf(path: string): { parent: Container | undefined; token: string } {
-    const tokens = tokensOf(path);
-    const token = tokens.pop();
-    if (token === undefined) return { parent: undefined, token: '' };
-    let parent = this.#root;
-    for (const step of tokens) parent = memberOf(parent, step, path);
-    if (!isContainer(parent)) throw failed(path, 'there is nothing of that path');
-    return { parent, token };
+  /** What a path names; null when its holder is an object that does not have it. */
+  #memberAt(path: string): Node {
+    const { holder, key } = this.#holderOf(path);
+    return memberOf(holder, key) ?? null;
+  }
+
+  /** The object or array that has, or is to have, what a path names. */
+  #holderOf(path: string): { holder: Container; key: string } {
+    const tokens = path.split('/').map((token) => token.replace(/~[01]/g, (code) => (code === '~1' ? '/' : '~')));
+    const key = tokens.pop() ?? '';
+    let holder: Node | undefined = tokens.length === 0 ? undefined : this.#root;
+    for (const token of tokens.slice(1)) holder = isContainer(holder) ? memberOf(holder, token) : undefined;
+    if (!isContainer(holder)) throw failed(`there is nothing at ${path}`);
+    return { holder, key };
   }
 }
 
-/** The reference tokens of a JSON Pointer (RFC 6901). */
-function tokensOf(path: string): string[] {
-  if (path === '') return [];
-  if (!path.startsWith('/')) throw failed(path, 'a path begins with "/"');
-  return path
-    .slice(1)
-    .split('/')
-    .map((token) => token.replaceAll('~1', '/').replaceAll('~0', '~'));
+function textOf(operation: Record<string, unknown>, member: 'path' | 'from'): string {
+  const text = operation[member];
+  if (typeof text !== 'string') throw failed(`an operation has no ${member}`);
+  return text;
 }
 
-function memberOf(node: Node, token: string, path: string): Node {
-  const member =
-    node instanceof Map
-      ? node.get(token)
-      : Array.isArray(node)
-        ? node[indexOf(token, node.length - 1, path)]
-        : undefined;
-  if (member === undefined) throw failed(path, 'there is nothing of that path');
-  return member;
+/** An operation without a value has null. */
+function operandOf(operation: Record<string, unknown>): Node {
+  return toNode(operation.value ?? null);
 }
 
-function indexOf(token: string, last: number, path: string): number {
-  if (!/^(?:0|[1-9]\d{0,9})$/.test(token) || Number(token) > last) throw failed(path, 'there is no such index');
-  return Number(token);
+/** A member that there is not is undefined; an index that there is not is an error. */
+function memberOf(holder: Container, key: string): Node | undefined {
+  return holder instanceof Map ? holder.get(key) : holder[existingIndex(holder, key)];
 }
 
-function sourceOf(from: unknown, index: number): string {
-  if (typeof from !== 'string') throw malformed(index, 'it has no from');
-  return from;
+function existingIndex(holder: readonly Node[], key: string): number {
+  return resolveIndex(key, holder.length, holder.length - 1);
 }
 
-function operandOf(operation: Record<string, unknown>, index: number): Node {
-  if (!Object.hasOwn(operation, 'value')) throw malformed(index, 'it has no value');
-  return toNode(operation.value);
+function insert(holder: Container, key: string, value: Node): void {
+  if (holder instanceof Map) holder.set(key, value);
+  else if (key === '-') holder.push(value);
+  else holder.splice(resolveIndex(key, holder.length + 1, holder.length), 0, value);
+}
+
+function takeAway(holder: Container, key: string): void {
+  if (!(holder instanceof Map)) holder.splice(existingIndex(holder, key), 1);
+  else if (!holder.delete(key)) throw failed(`there is no ${key} to remove`);
+}
+
+/** An index from the beginning; a negative one counts from the end. */
+function resolveIndex(key: string, length: number, last: number): number {
+  const index = /^[-+]?\d{1,15}$/.test(key) ? Number(key) : Number.NaN;
+  if (!(index <= last && index >= -length)) throw failed(`there is no index ${key}`);
+  return index < 0 ? index + length : index;
+}
+
+function areEqual(one: Node, other: Node): boolean {
+  if (one instanceof Map && other instanceof Map) {
+    return (
+      one.size === other.size &&
+      [...one].every(([name, member]) => {
+        const its = other.get(name);
+        return its !== undefined && areEqual(member, its);
+      })
+    );
+  }
+  if (Array.isArray(one) && Array.isArray(other)) {
+    return one.length === other.length && one.every((item, index) => areEqual(item, other[index] ?? null));
+  }
+  return one === other;
 }
 
 function toNode(value: unknown, depth = 0): Node {
@@ -178,14 +205,12 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function isContainer(node: Node): node is Container {
+function isContainer(node: Node | undefined): node is Container {
   return Array.isArray(node) || node instanceof Map;
 }
 
-function malformed(index: number, problem: string): ApiError {
-  return new ApiError('BadRequest', `operation ${index} of the JSON patch cannot be read: ${problem}`);
-}
-
-function failed(path: string, problem: string): ApiError {
-  return new ApiError('Invalid', `the JSON patch cannot be applied at ${JSON.stringify(clip(path))}: ${problem}`);
+/** An operation that cannot be done. kube-apiserver says no more than this (patch.go, NewGenericServerResponse). */
+function failed(problem: string): ApiError {
+  const message = 'the server rejected our request due to an error in our request';
+  return new ApiError('Invalid', message, { details: {}, cause: new Error(`JSON patch: ${problem}`) });
 }

@@ -5,11 +5,12 @@ export const deepestNesting = 64;
 export const nestedTooDeep = `the patch is nested deeper than ${deepestNesting} levels`;
 
 /**
- * A JSON value with a merge patch applied (RFC 7396): null takes away, objects are merged, anything else takes the place.
+ * A JSON object with a merge patch applied (RFC 7396): null takes away, objects are merged, anything else takes the place.
  * Neither argument is changed; every object of the result that the patch touches is a fresh, plain one.
- * @throws ApiError BadRequest when the patch is nested deeper than {@link deepestNesting}.
+ * @throws ApiError BadRequest when the patch is no object, or nested deeper than {@link deepestNesting}.
  */
 export function applyMergePatch(target: unknown, patch: unknown): unknown {
+  if (patch === null || typeof patch !== 'object') throw new ApiError('BadRequest', 'Invalid JSON Patch');
   return merge(target, patch, 0);
 }
 

@@ -1,5 +1,9 @@
 import { clip, mostCauses } from './errors.ts';
 import type { StatusCause } from './meta.ts';
+import { unsupportedValue } from './names.ts';
+
+/** See {@link Schema}. */
+export const patternMeaning = Symbol('patternMeaning');
 
 /** The part of JSON Schema that Kubernetes structural schemas use, and that TypeBox builds. */
 export interface Schema {
@@ -11,6 +15,8 @@ export interface Schema {
   additionalProperties?: Schema | boolean;
   enum?: readonly unknown[];
   pattern?: string;
+  /** What the pattern means, in words that follow "must"; a symbol, so that no published schema shows it. */
+  [patternMeaning]?: string;
   minLength?: number;
   maxLength?: number;
   minimum?: number;
@@ -46,6 +52,7 @@ function check(value: unknown, schema: Schema, path: string, findings: SchemaFin
       message: `Invalid value: ${quote(actual)}: ${path} in body must be of type ${schema.type}: ${quote(actual)}`,
       field: path,
     });
+    checkEnum(value, schema, path, findings);
     return undefined;
   }
   if (schema.type === 'object') return checkObject(value as Record<string, unknown>, schema, path, findings);
@@ -90,15 +97,14 @@ function checkArray(value: readonly unknown[], schema: Schema, path: string, fin
 
 function checkScalar(value: unknown, schema: Schema, path: string, findings: SchemaFindings): void {
   const complain = (reason: string, message: string) => findings.causes.push({ reason, message, field: path });
-  if (schema.enum !== undefined && !schema.enum.includes(value)) {
-    const supported = schema.enum.map((word) => JSON.stringify(word)).join(', ');
-    complain('FieldValueNotSupported', `Unsupported value: ${quote(String(value))}: supported values: ${supported}`);
-  }
+  checkEnum(value, schema, path, findings);
   if (typeof value === 'string') {
     if (schema.maxLength !== undefined && value.length > schema.maxLength) {
       complain('FieldValueTooLong', `Too long: may not be more than ${schema.maxLength} bytes`);
     } else if (schema.pattern !== undefined && !new RegExp(schema.pattern).test(value)) {
-      complain('FieldValueInvalid', `Invalid value: ${quote(value)}: ${path} in body should match '${schema.pattern}'`);
+      const meaning = schema[patternMeaning];
+      const rule = meaning === undefined ? `${path} in body should match '${schema.pattern}'` : `must ${meaning}`;
+      complain('FieldValueInvalid', `Invalid value: ${quote(value)}: ${rule}`);
     }
     if (schema.minLength !== undefined && value.length < schema.minLength) {
       complain(
@@ -121,6 +127,12 @@ function checkScalar(value: unknown, schema: Schema, path: string, findings: Sch
       );
     }
   }
+}
+
+/** The words of a closed list; a value of another type is none of them either. */
+function checkEnum(value: unknown, schema: Schema, path: string, findings: SchemaFindings): void {
+  if (schema.enum === undefined || schema.enum.includes(value)) return;
+  findings.causes.push(unsupportedValue(path, value, schema.enum.map(String)));
 }
 
 function typeOf(value: unknown): string {

@@ -15,6 +15,8 @@ const part = /(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)/g;
 
 /** The pattern of {@link parseDuration} for schemas: a positive duration. */
 export const durationPattern = '^([0-9]+(\\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$';
+/** What that pattern means, in words that follow "must". */
+export const durationMeaning = 'be a duration such as 30s or 15m';
 
 /**
  * Milliseconds of a Go duration.

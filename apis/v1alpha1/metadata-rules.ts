@@ -1,5 +1,5 @@
-import { clip } from '../machinery/errors.ts';
-import type { ObjectMeta, StatusCause } from '../machinery/meta.ts';
+import { clip, mostCauses } from '../machinery/errors.ts';
+import type { ObjectMeta, OwnerReference, StatusCause } from '../machinery/meta.ts';
 import {
   dnsLabelProblems,
   forbiddenValue,
@@ -9,6 +9,7 @@ import {
   qualifiedNameProblems,
   requiredValue,
 } from '../machinery/names.ts';
+import { goQuote } from '../machinery/quote.ts';
 import { finalizers as stored } from '../names.ts';
 import { toSandboxLabelKey } from './labels.ts';
 
@@ -23,14 +24,24 @@ export function metadataCauses(metadata: ObjectMeta): StatusCause[] {
 }
 
 /**
- * Every problem of the metadata that a stored Session is to have (ValidateObjectMetaUpdate there). Times, generation and
- * what nobody may choose are not looked at: they stay as they are, whatever is sent.
+ * Every problem of the metadata that a stored Session is to have. Times, generation and what nobody may choose are not looked
+ * at: they stay as they are, whatever is sent. A custom resource's are looked at by three parts of kube-apiserver, which repeat
+ * each other (registry/rest/update.go, ValidateUpdate; registry/customresource/validator.go), so its causes repeat too.
  */
 export function metadataUpdateCauses(metadata: ObjectMeta, current: ObjectMeta): StatusCause[] {
+  const changes = changeCauses(metadata, current);
+  return [...commonCauses(metadata), ...changes, ...changes];
+}
+
+/** ValidateObjectMetaUpdate. */
+function changeCauses(metadata: ObjectMeta, current: ObjectMeta): StatusCause[] {
   const causes: StatusCause[] = [];
-  const added = (metadata.finalizers ?? []).filter((finalizer) => !current.finalizers?.includes(finalizer));
-  if (current.deletionTimestamp !== undefined && added.length > 0) {
-    const found = `[]string{${added.map((finalizer) => JSON.stringify(clip(finalizer))).join(', ')}}`;
+  const added = new Set((metadata.finalizers ?? []).filter((finalizer) => !current.finalizers?.includes(finalizer)));
+  if (current.deletionTimestamp !== undefined && added.size > 0) {
+    const found = `[]string{${[...added]
+      .sort()
+      .map((finalizer) => goQuote(clip(finalizer)))
+      .join(', ')}}`;
     const problem = `no new finalizers can be added if the object is being deleted, found new finalizers ${found}`;
     causes.push(forbiddenValue('metadata.finalizers', problem));
   }
@@ -40,7 +51,16 @@ export function metadataUpdateCauses(metadata: ObjectMeta, current: ObjectMeta):
   if (metadata.deletionTimestamp !== undefined && current.deletionTimestamp === undefined) {
     causes.push(invalidValue('metadata.deletionTimestamp', metadata.deletionTimestamp, immutable));
   }
-  return [...causes, ...commonCauses(metadata)];
+  const { deletionGracePeriodSeconds: grace } = metadata;
+  if (grace !== undefined && grace !== current.deletionGracePeriodSeconds) {
+    causes.push(invalidValue('metadata.deletionGracePeriodSeconds', grace, immutable));
+  }
+  return [
+    ...causes,
+    ...labelCauses(metadata.labels),
+    ...annotationCauses(metadata.annotations),
+    ...ownerCauses(metadata),
+  ];
 }
 
 function commonCauses(metadata: ObjectMeta): StatusCause[] {
@@ -99,25 +119,47 @@ function annotationCauses(annotations: Readonly<Record<string, string>> | undefi
 
 function ownerCauses({ ownerReferences }: ObjectMeta): StatusCause[] {
   const causes: StatusCause[] = [];
-  let controllers = 0;
+  let controller: string | undefined;
   for (const [index, owner] of (ownerReferences ?? []).entries()) {
     const field = `metadata.ownerReferences[${index}]`;
-    for (const part of ['apiVersion', 'kind', 'name', 'uid'] as const) {
-      if (owner[part] === undefined || owner[part] === '')
-        causes.push(requiredValue(`${field}.${part}`, 'must not be empty'));
-    }
+    causes.push(...ownerPartCauses(owner, field));
     // agent-sandbox would take the Sandbox for a member of that pool or for that claim's.
     if (String(owner.apiVersion).startsWith('extensions.agents.x-k8s.io/')) {
       causes.push(forbiddenValue(field, 'a session cannot be owned by a pool or claim of agent-sandbox'));
     }
-    if (owner.controller === true) controllers += 1;
-  }
-  if (controllers > 1) {
-    causes.push(
-      invalidValue('metadata.ownerReferences', controllers, 'Only one reference can have Controller set to true'),
-    );
+    if (owner.controller !== true) continue;
+    const its = `${owner.kind ?? ''}/${owner.name ?? ''}`;
+    if (controller !== undefined) {
+      const problem = `Only one reference can have Controller set to true. Found "true" in references for ${controller} and ${its}`;
+      causes.push(invalidValue('metadata.ownerReferences', shownOwners(ownerReferences), problem));
+    }
+    controller ??= its;
+    if (causes.length > mostCauses) break;
   }
   return causes;
+}
+
+function ownerPartCauses({ apiVersion, kind, name, uid }: Partial<OwnerReference>, field: string): StatusCause[] {
+  const causes: StatusCause[] = [];
+  const parts = (apiVersion ?? '').split('/');
+  if (apiVersion !== undefined && (parts.length > 2 || parts.at(-1) === '')) {
+    causes.push(invalidValue(`${field}.apiVersion`, apiVersion, 'must be <group>/<version> or <version>'));
+  }
+  for (const [part, value] of Object.entries({ apiVersion, kind, name, uid })) {
+    if (value === undefined || value === '') causes.push(requiredValue(`${field}.${part}`, 'must not be empty'));
+  }
+  if (apiVersion === 'v1' && kind === 'Event') {
+    const problem = '/v1, Kind=Event is disallowed from being an owner';
+    causes.push(invalidValue(field, { apiVersion, kind, name: name ?? '', uid: uid ?? '' }, problem));
+  }
+  return causes;
+}
+
+/** Members in the order in which Go writes them. */
+function shownOwners(owners: readonly OwnerReference[] | undefined): object[] {
+  return (owners ?? []).slice(0, mostCauses).map(({ apiVersion, kind, name, uid, controller, blockOwnerDeletion }) => ({
+    ...{ apiVersion, kind, name, uid, controller, blockOwnerDeletion },
+  }));
 }
 
 function finalizerCauses(finalizers: readonly string[] = []): StatusCause[] {
@@ -133,4 +175,21 @@ function finalizerCauses(finalizers: readonly string[] = []): StatusCause[] {
     causes.push(forbiddenValue(field, `"${finalizer}" is how another finalizer is stored; leave out "sojourn.dev/"`));
   }
   return causes;
+}
+
+const standardFinalizers = new Set(['orphan', 'foregroundDeletion', 'kubernetes']);
+
+/**
+ * What there is to warn of new finalizers (apiextensions-apiserver/pkg/registry/customresource/validator.go): those without
+ * a domain may be another writer's too.
+ */
+export function finalizerWarnings({ finalizers = [] }: ObjectMeta, current: ObjectMeta = {}): string[] {
+  const added = new Set(finalizers.filter((finalizer) => !current.finalizers?.includes(finalizer)));
+  return [...added].sort().flatMap((finalizer) => {
+    if (finalizer.includes('/') || standardFinalizers.has(finalizer)) return [];
+    const path = finalizer.includes('.') ? ' including a path (/)' : '';
+    return [
+      `metadata.finalizers: ${goQuote(finalizer)}: prefer a domain-qualified finalizer name${path} to avoid accidental conflicts with other finalizer writers`,
+    ];
+  });
 }

@@ -1,4 +1,5 @@
 import type { Runtime } from '../agentcube/runtime.ts';
+import type { ManagedFieldsEntry } from '../machinery/managed-fields/managers.ts';
 import type { ObjectMeta } from '../machinery/meta.ts';
 import { formatTime } from '../machinery/time.ts';
 import { annotations, finalizers, labels, sandboxApi } from '../names.ts';
@@ -22,6 +23,8 @@ export interface NewSession {
   spec: CompleteSessionSpec;
   runtime: Runtime;
   user: SessionUser;
+  /** Who owns which field of the Session. */
+  managedFields?: ManagedFieldsEntry[] | undefined;
   /** By which a retry of the same request finds the session. */
   retry?: RetryMarks;
   /** Milliseconds since the epoch. */
@@ -30,7 +33,7 @@ export interface NewSession {
 
 /** The document of a new session. */
 export function newDocument(session: NewSession, start: StartKind): SessionDocument {
-  const { metadata, spec, runtime, user, now } = session;
+  const { metadata, spec, runtime, user, managedFields, now } = session;
   const userAnnotations = metadata.annotations ?? {};
   return {
     format: 1,
@@ -46,6 +49,7 @@ export function newDocument(session: NewSession, start: StartKind): SessionDocum
     },
     ...(Object.keys(userAnnotations).length === 0 ? {} : { annotations: userAnnotations }),
     generation: 1,
+    ...(managedFields === undefined ? {} : { managedFields }),
     user,
   };
 }

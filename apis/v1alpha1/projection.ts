@@ -11,6 +11,8 @@ import { sessionUid } from './uid.ts';
 
 /** Conditions of the Sandbox that a Session shows. */
 const shownConditions = ['Ready', 'Suspended', 'PodScheduled'] as const;
+/** What conditions mean for which the Sandbox has no words. */
+const unsaid: Readonly<Record<string, string>> = { 'PodScheduled=True': 'the Pod has a node' };
 /** Reasons of a Ready condition for which there is no Pod to blame. */
 const withoutPod: ReadonlySet<string> = new Set(['SandboxExpired', 'SandboxSuspended']);
 /** Owners in this group are pools and claims of agent-sandbox: the Sandbox's business, not the Session's. */
@@ -64,7 +66,8 @@ function projectMetadata(sandbox: Sandbox, document: SessionDocument | undefined
     ...(metadata.generateName === undefined ? {} : { generateName: metadata.generateName }),
     namespace: metadata.namespace ?? '',
     uid: sessionUid(metadata.uid ?? ''),
-    resourceVersion: metadata.resourceVersion ?? '',
+    // A creation that was only tried has none.
+    ...(metadata.resourceVersion === undefined ? {} : { resourceVersion: metadata.resourceVersion }),
     // kube-apiserver raises the generation when a deletion begins (registry/rest/delete.go).
     generation: (document?.generation ?? 1) + (terminating ? 1 : 0),
     creationTimestamp: document?.creationTimestamp ?? metadata.creationTimestamp ?? null,
@@ -126,7 +129,8 @@ function conditionsOf(sandbox: Sandbox): Condition[] {
   for (const type of shownConditions) {
     const condition = sandbox.status?.conditions?.find((candidate) => candidate.type === type);
     if (condition === undefined) continue;
-    const { status, reason, message, lastTransitionTime } = condition;
+    const { status, reason, lastTransitionTime } = condition;
+    const message = condition.message || (unsaid[`${type}=${status}`] ?? '');
     // observedGeneration is left out: it counts the Sandbox's generation, not the Session's.
     shown.push({ type, status, reason, message, lastTransitionTime });
   }

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { differInTimesAlone, type ManagedFieldsEntry } from '../machinery/managed-fields/managers.ts';
 import type { ObjectMeta, OwnerReference } from '../machinery/meta.ts';
 import { formatTime, parseTime } from '../machinery/time.ts';
 import { annotations } from '../names.ts';
@@ -19,14 +20,17 @@ export const noticeMs = 10_000;
 
 /** What a Session is to be: valid, complete, and of the same name. */
 export interface SessionUpdate {
-  metadata: Pick<ObjectMeta, 'labels' | 'annotations' | 'finalizers' | 'ownerReferences'>;
+  metadata: Pick<ObjectMeta, 'generateName' | 'labels' | 'annotations' | 'finalizers' | 'ownerReferences'>;
   spec: CompleteSessionSpec;
+  /** Who owns which field then; undefined when nobody is known to own anything. */
+  managedFields?: ManagedFieldsEntry[] | undefined;
 }
 
 /** A JSON merge patch of a Sandbox, fenced by the resourceVersion it was made for. */
 export interface SandboxPatch {
   metadata: {
     resourceVersion: string;
+    generateName?: string | null;
     labels?: Record<string, string | null>;
     annotations?: Record<string, string | null>;
     finalizers?: string[];
@@ -44,20 +48,38 @@ export interface SandboxPatch {
 export function sandboxPatch(
   sandbox: Sandbox,
   document: SessionDocument | undefined,
-  { metadata, spec }: SessionUpdate,
+  update: SessionUpdate,
   now: number,
 ): SandboxPatch | undefined {
+  const { managedFields } = update;
+  if (document === undefined || !differInTimesAlone(managedFields, document.managedFields)) {
+    return changeOf(sandbox, document, update, now);
+  }
+  // That something was written again is no news, so it changes no times (registry/generic/registry/store.go).
+  const isNews = changeOf(sandbox, document, { ...update, managedFields: document.managedFields }, now) !== undefined;
+  return isNews ? changeOf(sandbox, document, update, now) : undefined;
+}
+
+function changeOf(
+  sandbox: Sandbox,
+  document: SessionDocument | undefined,
+  update: SessionUpdate,
+  now: number,
+): SandboxPatch | undefined {
+  const { metadata } = update;
   const labels = labelChange(sandbox.metadata.labels, metadata.labels);
   const finalizers = [
     ...(sandbox.metadata.finalizers ?? []).filter(isSandboxFinalizer),
-    ...new Set((metadata.finalizers ?? []).map(toSandboxFinalizer)),
+    ...(metadata.finalizers ?? []).map(toSandboxFinalizer),
   ];
   const owners = [
     ...(sandbox.metadata.ownerReferences ?? []).filter(isSandboxOwner),
     ...(metadata.ownerReferences ?? []),
   ];
-  const stored = document === undefined ? {} : documentChange(sandbox, document, { metadata, spec }, now);
+  const stored = document === undefined ? {} : documentChange(sandbox, document, update, now);
+  const { generateName } = metadata;
   const change = {
+    ...(generateName === sandbox.metadata.generateName ? {} : { generateName: generateName ?? null }),
     ...(labels === undefined ? {} : { labels }),
     ...(stored.annotations === undefined ? {} : { annotations: stored.annotations }),
     ...(isDeepStrictEqual(finalizers, sandbox.metadata.finalizers ?? []) ? {} : { finalizers }),
@@ -75,16 +97,17 @@ type Change = Pick<SandboxPatch, 'spec'> & { annotations?: Record<string, string
 function documentChange(
   sandbox: Sandbox,
   document: SessionDocument,
-  { metadata, spec }: SessionUpdate,
+  { metadata, spec, managedFields }: SessionUpdate,
   now: number,
 ): Change {
   const specChanged = !isDeepStrictEqual(spec, document.spec);
-  const { annotations: _previous, ...rest } = document;
+  const { annotations: _annotations, managedFields: _owners, ...rest } = document;
   const next: SessionDocument = {
     ...rest,
     ...(Object.keys(metadata.annotations ?? {}).length === 0 ? {} : { annotations: metadata.annotations ?? {} }),
     spec,
     generation: document.generation + (specChanged ? 1 : 0),
+    ...(managedFields === undefined ? {} : { managedFields }),
   };
   if (isDeepStrictEqual(next, document)) return {};
   const text = { [annotations.session]: serializeDocument(next) };

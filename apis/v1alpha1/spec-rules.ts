@@ -1,7 +1,7 @@
 import type { Runtime } from '../agentcube/runtime.ts';
 import { clip } from '../machinery/errors.ts';
 import type { StatusCause } from '../machinery/meta.ts';
-import { forbiddenValue, immutable, invalidValue } from '../machinery/names.ts';
+import { forbiddenValue, immutable, invalidValue, ruleBroken } from '../machinery/names.ts';
 import { annotations } from '../names.ts';
 import { parseDuration } from './duration.ts';
 import type { CompleteSessionSpec, SessionSpec } from './types.ts';
@@ -66,19 +66,18 @@ export function specCauses(spec: CompleteSessionSpec, limits: Runtime['limits'])
   const causes: StatusCause[] = [];
   const idle = parseDuration(spec.idleTimeout);
   const max = parseDuration(spec.maxDuration);
+  if (idle > max) {
+    causes.push(ruleBroken('spec.idleTimeout', `must not be more than maxDuration (${spec.maxDuration})`));
+  }
+  if (idle < shortestIdleTimeoutMs) {
+    causes.push(invalidValue('spec.idleTimeout', spec.idleTimeout, 'must be at least 5s'));
+  }
   if (max > parseDuration(limits.maxDuration)) {
     const problem = `must not be more than the runtime's maxSessionDuration (${limits.maxDuration})`;
     causes.push(invalidValue('spec.maxDuration', spec.maxDuration, problem));
   }
   if (max < shortestIdleTimeoutMs) {
     causes.push(invalidValue('spec.maxDuration', spec.maxDuration, 'must be at least 5s'));
-  }
-  if (idle > max) {
-    causes.push(
-      invalidValue('spec.idleTimeout', spec.idleTimeout, `must not be more than maxDuration (${spec.maxDuration})`),
-    );
-  } else if (idle < shortestIdleTimeoutMs) {
-    causes.push(invalidValue('spec.idleTimeout', spec.idleTimeout, 'must be at least 5s'));
   }
   return causes;
 }
@@ -91,5 +90,5 @@ export function specUpdateCauses(
 ): StatusCause[] {
   const { kind, name } = spec.runtimeRef;
   const moved = kind !== stored.runtimeRef.kind || name !== stored.runtimeRef.name;
-  return [...(moved ? [invalidValue('spec.runtimeRef', spec.runtimeRef, immutable)] : []), ...specCauses(spec, limits)];
+  return [...(moved ? [ruleBroken('spec.runtimeRef', immutable)] : []), ...specCauses(spec, limits)];
 }

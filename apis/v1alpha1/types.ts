@@ -1,6 +1,8 @@
 import { type Static, Type } from 'typebox';
+import type { ManagedFieldsEntry } from '../machinery/managed-fields/managers.ts';
 import type { Condition, KubeList, ObjectMeta } from '../machinery/meta.ts';
-import { durationPattern } from './duration.ts';
+import { patternMeaning } from '../machinery/schema.ts';
+import { durationMeaning, durationPattern } from './duration.ts';
 
 /** A word of a closed list; TypeBox's unions would become `anyOf`, which structural schemas do not have. */
 function oneOf<const W extends string>(words: readonly W[], description: string) {
@@ -36,6 +38,7 @@ export const sessionSpec = Type.Object(
     idleTimeout: Type.Optional(
       Type.String({
         pattern: durationPattern,
+        [patternMeaning]: durationMeaning,
         maxLength: 64,
         description:
           "How long the session may be unused before idleAction happens, as a duration such as 15m. Defaults to the runtime's sessionTimeout; at most maxDuration.",
@@ -44,6 +47,7 @@ export const sessionSpec = Type.Object(
     maxDuration: Type.Optional(
       Type.String({
         pattern: durationPattern,
+        [patternMeaning]: durationMeaning,
         maxLength: 64,
         description:
           "How long the session may live in all, as a duration such as 8h. Defaults to the runtime's maxSessionDuration, which is also the upper limit.",
@@ -138,7 +142,7 @@ export const sessionDocument = Type.Object({
   ),
   generation: Type.Integer({ minimum: 1 }),
   managedFields: Type.Optional(
-    Type.Array(Type.Unsafe<Record<string, unknown>>({ type: 'object', additionalProperties: true })),
+    Type.Array(Type.Unsafe<ManagedFieldsEntry>({ type: 'object', additionalProperties: true })),
   ),
   user,
 });

@@ -1,6 +1,13 @@
 import type { Writable } from 'node:stream';
-import type { ClientResponse } from '../../apis/runtime/listener.ts';
+import { promisify } from 'node:util';
+import { constants, gzip } from 'node:zlib';
+import { formatYaml } from '../../apis/machinery/yaml.ts';
+import type { ClientRequest, ClientResponse } from '../../apis/runtime/listener.ts';
 import { flushHead, http2Stream, writeHead } from '../../proxy/invocation/exchange.ts';
+import { isPretty, type Representation } from './negotiation.ts';
+import { warningTexts } from './warnings.ts';
+
+const gzipAsync = promisify(gzip);
 
 type Headers = Record<string, string | string[]>;
 
@@ -8,6 +15,52 @@ type Headers = Record<string, string | string[]>;
 export function sendJson(response: ClientResponse, status: number, body: unknown, headers: Headers = {}): void {
   const type = { 'content-type': 'application/json' };
   sendBytes(response, status, Buffer.from(`${JSON.stringify(body)}\n`), { ...type, ...headers });
+}
+
+/** A request and its response, as far as an answer depends on them. */
+interface Answered {
+  request: ClientRequest;
+  response: ClientResponse;
+  info: { query: URLSearchParams };
+}
+
+/** What is answered, and how the client wants it written. */
+interface Answer {
+  status: number;
+  body: unknown;
+  representation: Pick<Representation, 'mediaType' | 'pretty'>;
+  /** Texts of Warning headers. */
+  warnings?: readonly string[];
+}
+
+/** Answers above this size are compressed for those who accept that (responsewriters, defaultGzipThresholdBytes). */
+const gzipThresholdBytes = 128 * 1024;
+
+/**
+ * Sends an object as the client wants it written: JSON, indented for people, or YAML; compressed when it is large
+ * (k8s.io/apiserver/pkg/endpoints/handlers/responsewriters, SerializeObject).
+ */
+export async function sendObject({ request, response, info }: Answered, answer: Answer): Promise<void> {
+  const { status, body, representation, warnings = [] } = answer;
+  const isIndented = isPretty({ headers: request.headers, query: info.query }, representation);
+  const text = representation.mediaType === 'application/yaml' ? formatYaml(body) : writeJson(body, isIndented);
+  const bytes = Buffer.from(text);
+  const headers: Headers = { 'content-type': representation.mediaType, ...warningHeaders(warnings) };
+  if (bytes.length <= gzipThresholdBytes || !acceptsGzip(request.headers['accept-encoding'])) {
+    return sendBytes(response, status, bytes, headers);
+  }
+  const packed = await gzipAsync(bytes, { level: constants.Z_BEST_SPEED });
+  sendBytes(response, status, packed, { ...headers, 'content-encoding': 'gzip', vary: 'Accept-Encoding' });
+}
+
+function writeJson(body: unknown, isIndented: boolean): string {
+  return isIndented ? JSON.stringify(body, undefined, 2) : `${JSON.stringify(body)}\n`;
+}
+
+function acceptsGzip(header: string | string[] | undefined): boolean {
+  return String(header ?? '')
+    .split(',')
+    .some((clause) => clause.split(';')[0]?.trim() === 'gzip');
 }
 
 /** Sends bytes with their length. */
@@ -30,10 +83,9 @@ export function beginStream(response: ClientResponse, headers: Headers): Writabl
   return http2Stream(response) ?? response;
 }
 
-/** Texts as `Warning` headers (RFC 7234 §5.5, as k8s.io/apiserver/pkg/warning writes them). */
-export function warningHeaders(texts: readonly string[]): Headers {
-  if (texts.length === 0) return {};
-  return { warning: texts.map((text) => `299 - "${text.replace(/[\\"]/g, '\\$&').replace(/[^\x20-\x7e]/g, '?')}"`) };
+/** Texts as `Warning` headers. */
+function warningHeaders(texts: readonly string[]): Headers {
+  return texts.length === 0 ? {} : { warning: warningTexts(texts) };
 }
 
 /** Headers as name, value, name, value; a name with several values is repeated. */

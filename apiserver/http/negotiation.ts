@@ -1,21 +1,31 @@
 import { ApiError } from '../../apis/machinery/errors.ts';
 
 /** In which shape objects are sent. */
-export type Shape = 'object' | 'table' | 'partial';
+export type Shape = 'object' | 'table' | 'partial' | 'partialList';
+
+export type MediaType = 'application/json' | 'application/yaml';
 
 export interface Representation {
   shape: Shape;
   /** Version of meta.k8s.io for tables and partial objects. */
   metaVersion: 'v1' | 'v1beta1';
+  mediaType: MediaType;
+  /** Whether JSON is indented because the Accept header asks for that. */
+  pretty: boolean;
 }
 
-const served = 'application/json';
-const refusal = `only the following media types are accepted: ${served}`;
+/** What is being represented. */
+export type Target = 'single' | 'list';
 
-/** Kinds of meta.k8s.io that one object, or a list, can be converted to. */
-const shapes: Record<'single' | 'list', Record<string, Shape>> = {
-  single: { Table: 'table', PartialObjectMetadata: 'partial' },
-  list: { Table: 'table', PartialObjectMetadataList: 'partial' },
+/** As custom resources list them; the last one they, too, serve for some kinds only and refuse for all others. */
+const mediaTypes = ['application/json', 'application/yaml', 'application/vnd.kubernetes.protobuf'] as const;
+const streamTypes = ['application/json;stream=watch', 'application/vnd.kubernetes.protobuf;stream=watch'] as const;
+
+/** Kinds of meta.k8s.io that everything can be asked for as; whoever represents it refuses the one that does not fit. */
+const shapes: Record<string, Shape> = {
+  Table: 'table',
+  PartialObjectMetadata: 'partial',
+  PartialObjectMetadataList: 'partialList',
 };
 
 /**
@@ -23,17 +33,60 @@ const shapes: Record<'single' | 'list', Record<string, Shape>> = {
  * acceptable clause by quality.
  * @throws ApiError NotAcceptable.
  */
-export function negotiate(accept: string | undefined, target: 'single' | 'list'): Representation {
-  for (const clause of parseAccept(accept ?? '*/*')) {
-    if (!['application/json', 'application/*', '*/*'].includes(clause.type)) continue;
-    const as = clause.parameters.get('as');
-    if (as === undefined) return { shape: 'object', metaVersion: 'v1' };
-    const shape = Object.hasOwn(shapes[target], as) ? shapes[target][as] : undefined;
-    const metaVersion = clause.parameters.get('v');
-    if (shape === undefined || clause.parameters.get('g') !== 'meta.k8s.io') continue;
-    if (metaVersion === 'v1' || metaVersion === 'v1beta1') return { shape, metaVersion };
+export function negotiate(accept: string | undefined, target: Target): Representation {
+  const chosen = choose(accept, target);
+  if (chosen !== undefined) return chosen;
+  throw notAcceptable(mediaTypes);
+}
+
+/**
+ * Refuses a representation that cannot be a stream: YAML has no form for one.
+ * @throws ApiError NotAcceptable.
+ */
+export function requireStream({ mediaType }: Representation): void {
+  if (mediaType !== 'application/json') throw notAcceptable(streamTypes);
+}
+
+function notAcceptable(served: readonly string[]): ApiError {
+  return new ApiError('NotAcceptable', `only the following media types are accepted: ${served.join(', ')}`);
+}
+
+/** How an error is written for a client: a Status has one shape, and clauses that ask for another are passed over. */
+export function negotiateStatus(accept: string | undefined): Pick<Representation, 'mediaType' | 'pretty'> | undefined {
+  return choose(accept, undefined);
+}
+
+function choose(accept: string | undefined, target: Target | undefined): Representation | undefined {
+  if (accept === undefined || accept === '') return { ...plain, mediaType: 'application/json', pretty: false };
+  for (const { type, parameters } of parseAccept(accept)) {
+    for (const mediaType of ['application/json', 'application/yaml'] as const) {
+      if (type !== mediaType && type !== 'application/*' && type !== '*/*') continue;
+      const chosen = transform(parameters, mediaType, target);
+      if (chosen !== undefined) return { ...chosen, mediaType, pretty: parameters.get('pretty') === '1' };
+    }
   }
-  throw new ApiError('NotAcceptable', refusal);
+  return undefined;
+}
+
+const plain = { shape: 'object', metaVersion: 'v1' } as const;
+
+/** What the parameters of a clause ask for; undefined when that cannot be had. */
+function transform(
+  parameters: ReadonlyMap<string, string>,
+  mediaType: MediaType,
+  target: Target | undefined,
+): Pick<Representation, 'shape' | 'metaVersion'> | undefined {
+  const stream = parameters.get('stream') ?? '';
+  if (stream !== '' && (stream !== 'watch' || mediaType !== 'application/json')) return undefined;
+  const served = parameters.get('sv') ?? '';
+  if (served !== '' && (served !== 'v1' || target === undefined)) return undefined;
+  if (!['as', 'g', 'v'].some((name) => parameters.has(name))) return plain;
+  if (target === undefined || parameters.get('g') !== 'meta.k8s.io') return undefined;
+  const as = parameters.get('as') ?? '';
+  const shape = Object.hasOwn(shapes, as) ? shapes[as] : undefined;
+  const metaVersion = parameters.get('v');
+  if (shape === undefined || (metaVersion !== 'v1' && metaVersion !== 'v1beta1')) return undefined;
+  return { shape, metaVersion };
 }
 
 interface AcceptClause {
@@ -42,32 +95,58 @@ interface AcceptClause {
   parameters: Map<string, string>;
 }
 
-/** The clauses of an Accept header, best first (RFC 9110 §12.5.1). */
+/** The clauses of an Accept header, best first, as github.com/munnerz/goautoneg reads them. */
 export function parseAccept(header: string): AcceptClause[] {
   const clauses: AcceptClause[] = [];
   for (const text of header.split(',')) {
     const [type = '', ...rest] = text.split(';').map((part) => part.trim());
-    if (type === '') continue;
+    const words = type === '*' ? ['*', '*'] : type.split('/').map((word) => word.trim());
+    if (words.length !== 2 || words[1] === '') continue;
     const parameters = new Map<string, string>();
     for (const parameter of rest) {
-      const equals = parameter.indexOf('=');
-      if (equals > 0) parameters.set(parameter.slice(0, equals).trim(), parameter.slice(equals + 1).trim());
+      const [name = '', value = '', ...more] = parameter.split('=');
+      if (value !== '' && more.length === 0) parameters.set(name.trim(), value.trim());
     }
     const quality = Number(parameters.get('q') ?? '1');
-    if (quality > 0) clauses.push({ type: type.toLowerCase(), quality, parameters });
+    parameters.delete('q');
+    clauses.push({ type: words.join('/'), quality: Number.isNaN(quality) ? 0 : quality, parameters });
   }
-  return clauses.sort((a, b) => b.quality - a.quality);
+  return clauses.sort((a, b) => b.quality - a.quality || wildcards(a) - wildcards(b));
+}
+
+function wildcards({ type }: AcceptClause): number {
+  return type.split('/').filter((word) => word === '*').length;
 }
 
 /**
- * Refuses a body that is not JSON.
+ * The format of a request body; JSON when it does not say.
  * @throws ApiError UnsupportedMediaType.
  */
-export function requireJson(contentType: string | undefined): void {
-  const type = (contentType ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
-  if (type === '' || type === served) return;
-  throw new ApiError(
-    'UnsupportedMediaType',
-    `the body of the request was in an unknown format - accepted media types include: ${served}`,
-  );
+export function bodyFormat(contentType: string | undefined): MediaType {
+  if (contentType === undefined || contentType === '') return 'application/json';
+  // A malformed parameter makes the whole type malformed (mime.ParseMediaType).
+  const parsed =
+    /^\s*([!#$%&'*+.^_`|~0-9A-Za-z/-]+)\s*(?:;\s*[!#$%&'*+.^_`|~0-9A-Za-z-]+\s*=\s*(?:"[^"]*"|[^\s;"=]+)\s*)*;?\s*$/.exec(
+      contentType,
+    );
+  const type = parsed?.[1]?.toLowerCase();
+  if (type === 'application/json' || type === 'application/yaml') return type;
+  throw unsupported(mediaTypes);
+}
+
+/** The 415 that lists what is served. */
+export function unsupported(served: readonly string[]): ApiError {
+  const message = `the body of the request was in an unknown format - accepted media types include: ${served.join(', ')}`;
+  return new ApiError('UnsupportedMediaType', message);
+}
+
+/** Whether an answer's JSON is indented for people (negotiate.go, isPrettyPrint). */
+export function isPretty(
+  { headers, query }: { headers: NodeJS.Dict<string | string[]>; query: URLSearchParams },
+  representation: Pick<Representation, 'pretty'>,
+): boolean {
+  if (representation.pretty) return true;
+  const asked = query.get('pretty') ?? '';
+  if (asked !== '') return ['1', 't', 'T', 'true', 'TRUE', 'True'].includes(asked);
+  return /^(?:curl|Wget|Mozilla\/5\.0)/.test(String(headers['user-agent'] ?? ''));
 }

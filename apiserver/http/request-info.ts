@@ -1,6 +1,9 @@
 import { ApiError, clip } from '../../apis/machinery/errors.ts';
+import { exactMatch } from '../../apis/machinery/field-selector.ts';
+import { readBoolean } from '../../apis/machinery/query-values.ts';
 import { type ObjectVerb, objectVerbOf } from '../../apis/machinery/verbs.ts';
 import { group, resource, version } from '../../apis/names.ts';
+import { decodeListQuery } from '../sessions/list-query.ts';
 
 export type Verb = ObjectVerb | 'list' | 'watch' | 'deletecollection';
 
@@ -29,7 +32,15 @@ export interface NonResourceRequest {
 export type RequestInfo = ResourceRequest | NonResourceRequest;
 
 const prefix = ['apis', group, version];
-const collectionVerbs: Record<string, Verb> = { GET: 'list', HEAD: 'list', POST: 'create', DELETE: 'deletecollection' };
+const collectionVerbs: Record<string, Verb> = {
+  GET: 'list',
+  HEAD: 'list',
+  POST: 'create',
+  DELETE: 'deletecollection',
+  // Their handlers miss the name, as those of kube-apiserver do.
+  PUT: 'update',
+  PATCH: 'patch',
+};
 
 /**
  * Parses a request line by the rules of k8s.io/apiserver/pkg/endpoints/request/requestinfo.go. By hand, because
@@ -42,7 +53,7 @@ export function parseRequest(method: string, target: string): RequestInfo {
   const rawQuery = question === -1 ? '' : target.slice(question);
   const query = new URLSearchParams(rawQuery);
   if (!rawPath.startsWith('/')) throw notFound();
-  const raw = rawPath.slice(1).split('/');
+  const raw = segmentsOf(rawPath);
   if (raw.length < 4 || prefix.some((word, index) => raw[index] !== word)) {
     return { kind: 'nonresource', path: rawPath, query };
   }
@@ -80,18 +91,31 @@ function verbOf(method: string, { named, query }: { named: boolean; query: URLSe
 }
 
 function isWatch(query: URLSearchParams): boolean {
-  const watch = query.get('watch');
-  return watch !== null && watch !== 'false' && watch !== '0';
+  return readBoolean(query.get('watch'));
 }
 
-/** RBAC's resourceNames also bind lists and watches of one name, so that name takes part in the review. */
+/**
+ * RBAC's resourceNames also bind lists and watches of one name, so that name takes part in the review. Not so the deletion of a
+ * collection: kube-apiserver looks for the name in reads only.
+ */
 function namedByFieldSelector(verb: Verb, query: URLSearchParams): string | undefined {
-  if (verb !== 'list' && verb !== 'watch' && verb !== 'deletecollection') return undefined;
-  for (const term of (query.get('fieldSelector') ?? '').split(',')) {
-    const match = /^metadata\.name==?([a-z0-9.-]+)$/.exec(term);
-    if (match?.[1] !== undefined) return match[1];
+  if (verb !== 'list' && verb !== 'watch') return undefined;
+  try {
+    const name = exactMatch(decodeListQuery(query).fields, 'metadata.name');
+    return name === undefined || ['', '.', '..'].includes(name) || /[/%]/.test(name) ? undefined : name;
+  } catch (error) {
+    // Whoever serves the request refuses them.
+    if (error instanceof ApiError) return undefined;
+    throw error;
   }
-  return undefined;
+}
+
+/** The segments of a path. Slashes at its end mean nothing, but in a subresource, where they are for the sandbox to read. */
+function segmentsOf(rawPath: string): string[] {
+  const raw = rawPath.slice(1).split('/');
+  const end = raw.findLastIndex((segment) => segment !== '') + 1;
+  const subresource = raw[prefix.length] === 'namespaces' ? prefix.length + 4 : prefix.length + 2;
+  return end > subresource ? raw : raw.slice(0, end);
 }
 
 function decodeSegment(raw: string | undefined): string {

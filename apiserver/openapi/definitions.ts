@@ -19,18 +19,23 @@ export const definitionNames = {
 /** `x-kubernetes-group-version-kind` of an operation: one object, where a definition has a list. */
 export const sessionGroupVersionKind = { group: sessionGroup, kind, version } as const;
 
-/** Parameters of kube-apiserver's own storage, which a projected resource cannot have. */
-const notServed = new Set(['shardSelector', 'ignoreStoreReadErrorWithClusterBreakingPotential']);
+/** Parameters of features that kube-apiserver has switched off. */
+const notServed = new Set(['shardSelector']);
 const served = (parameters: Json[]) => parameters.filter(({ name }) => !notServed.has(String(name)));
 
 /** Query parameters by verb, in OpenAPI v2's form. */
 export const queryParameters = {
+  get: meta.parameters.list.filter(({ name }) => name === 'resourceVersion') as Json[],
   list: served(meta.parameters.list),
   create: served(meta.parameters.create),
   update: served(meta.parameters.update),
   patch: served(meta.parameters.patch),
   delete: served(meta.parameters.delete),
-  deletecollection: served(meta.parameters.deletecollection),
+  deletecollection: served([
+    ...meta.parameters.deletecollection,
+    // Of no meaning there, but every custom resource has them.
+    ...meta.parameters.list.filter(({ name }) => name === 'allowWatchBookmarks' || name === 'watch'),
+  ]),
 } as const;
 
 const apiVersion = {

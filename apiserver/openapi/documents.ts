@@ -10,6 +10,17 @@ export interface Document {
 }
 
 const info = { title: 'Sojourn', version: `v1` };
+/** In which objects are sent and taken. */
+const objectTypes = ['application/json', 'application/yaml'] as const;
+const codeTexts = { 200: 'OK', 201: 'Created', 202: 'Accepted' } as const;
+const unauthorized = { 401: { description: 'Unauthorized' } } as const;
+/** In the words of k8s.io/apimachinery, which every resource has them in. */
+const pretty = {
+  name: 'pretty',
+  in: 'query',
+  description:
+    "If 'true', then the output is pretty printed. Defaults to 'false' unless the user-agent indicates a browser or command-line HTTP tool (curl and wget).",
+} as const;
 const pathDescriptions = {
   namespace: 'object name and auth scope, such as for teams and projects',
   name: 'name of the Session',
@@ -44,60 +55,57 @@ function common({ id, description, action }: Operation): Json {
   return {
     description,
     operationId: id,
-    tags: ['sojourn_v1alpha1'],
+    tags: ['sojournDev_v1alpha1'],
     'x-kubernetes-action': action,
     'x-kubernetes-group-version-kind': sessionGroupVersionKind,
   };
 }
 
+/** What all operations of a path take; what is said to a sandbox is not ours to indent. */
+function sharedParameters(parameters: PathItem['parameters']): Json[] {
+  const inPath = parameters.map((name) => ({ name, in: 'path', description: pathDescriptions[name], required: true }));
+  return parameters.includes('path') ? inPath : [...inPath, pretty];
+}
+
 function pathItemV2({ parameters, operations }: PathItem): Json {
-  const shared = parameters.map((name) => ({
-    name,
-    in: 'path',
-    required: true,
-    type: 'string',
-    uniqueItems: true,
-    description: pathDescriptions[name],
-  }));
+  const type = { type: 'string', uniqueItems: true };
+  const shared = sharedParameters(parameters).map((parameter) => ({ ...parameter, ...type }));
   const entries = operations.map((operation) => [operation.method, operationV2(operation)] as const);
-  return { ...Object.fromEntries(entries), ...(shared.length === 0 ? {} : { parameters: shared }) };
+  return { ...Object.fromEntries(entries), parameters: shared };
 }
 
 function operationV2(operation: Operation): Json {
-  const { body, answer, code, parameters, consumes = ['application/json'] } = operation;
-  const bodyParameter = { name: 'body', in: 'body', schema: { $ref: `#/definitions/${body}` } };
-  const response = {
-    description: 'OK',
-    schema: answer === undefined ? { type: 'string' } : { $ref: `#/definitions/${answer}` },
-  };
+  const { body, answer, codes, parameters, consumes = objectTypes } = operation;
+  const required = isOptional(operation) ? {} : { required: true };
+  const bodyParameter = { name: 'body', in: 'body', ...required, schema: { $ref: `#/definitions/${body}` } };
+  const schema = answer === undefined ? { type: 'string' } : { $ref: `#/definitions/${answer}` };
+  const responses = codes.map((code) => [code, { description: codeTexts[code], schema }] as const);
   return {
     ...common(operation),
     consumes,
-    produces: [answer === undefined ? '*/*' : 'application/json'],
+    produces: answer === undefined ? ['*/*'] : objectTypes,
     schemes: ['https'],
     parameters: body === undefined ? parameters : [bodyParameter, ...parameters],
-    responses: { [code]: response, 401: { description: 'Unauthorized' } },
+    responses: { ...Object.fromEntries(responses), ...unauthorized },
   };
 }
 
 function pathItemV3({ parameters, operations }: PathItem): Json {
-  const shared = parameters.map((name) => ({
-    name,
-    in: 'path',
-    required: true,
-    description: pathDescriptions[name],
-    schema: { type: 'string', uniqueItems: true },
-  }));
+  const schema = { type: 'string', uniqueItems: true };
+  const shared = sharedParameters(parameters).map((parameter) => ({ ...parameter, schema }));
   const entries = operations.map((operation) => [operation.method, operationV3(operation)] as const);
-  return { ...Object.fromEntries(entries), ...(shared.length === 0 ? {} : { parameters: shared }) };
+  return { ...Object.fromEntries(entries), parameters: shared };
 }
 
 function operationV3(operation: Operation): Json {
-  const { body, answer, code, parameters, consumes = ['application/json'] } = operation;
+  const { body, answer, codes, parameters, consumes = objectTypes } = operation;
+  const required = isOptional(operation) ? {} : { required: true };
   const content = (name: string | undefined, ...types: readonly string[]) => {
     const schema = name === undefined ? { type: 'string' } : { $ref: `#/components/schemas/${name}` };
     return Object.fromEntries(types.map((type) => [type, { schema }]));
   };
+  const answers = content(answer, ...(answer === undefined ? ['*/*'] : objectTypes));
+  const responses = codes.map((code) => [code, { description: codeTexts[code], content: answers }] as const);
   return {
     ...common(operation),
     parameters: parameters.map(({ name, in: place, description, ...schema }) => ({
@@ -106,12 +114,14 @@ function operationV3(operation: Operation): Json {
       description,
       schema,
     })),
-    ...(body === undefined ? {} : { requestBody: { content: content(body, ...consumes) } }),
-    responses: {
-      [code]: { description: 'OK', content: content(answer, answer === undefined ? '*/*' : 'application/json') },
-      401: { description: 'Unauthorized' },
-    },
+    ...(body === undefined ? {} : { requestBody: { content: content(body, ...consumes), ...required } }),
+    responses: { ...Object.fromEntries(responses), ...unauthorized },
   };
+}
+
+/** The options of a deletion may be left out. */
+function isOptional({ method }: Operation): boolean {
+  return method === 'delete';
 }
 
 /** v3 ignores what stands beside a `$ref`, so a described reference becomes an `allOf`, as kube-openapi writes it. */

@@ -11,11 +11,11 @@ export interface Operation {
   parameters: Json[];
   /** Definition of the body, if it takes one. */
   body?: string;
-  /** Media types of the body, where JSON is none. */
+  /** Media types of the body, where objects' own are none. */
   consumes?: readonly string[];
   /** Definition of a successful answer; absent for what the sandbox answers. */
   answer?: string;
-  code: 200 | 201;
+  codes: readonly (200 | 201 | 202)[];
 }
 
 export interface PathItem {
@@ -26,36 +26,42 @@ export interface PathItem {
 }
 
 const root = `/apis/${group}/${version}`;
+/** Group and version in identifiers, as kube-openapi writes those of custom resources. */
+const qualifier = 'SojournDevV1alpha1';
 const { session, sessionList, deleteOptions, patch, status } = definitionNames;
 
 /** Every path that kubectl, client generators and `kubectl explain` find in the documents. */
 export function pathItems(): PathItem[] {
   return [
-    { path: `${root}/sessions`, parameters: [], operations: [listOperation('listSessionForAllNamespaces')] },
+    {
+      path: `${root}/sessions`,
+      parameters: [],
+      operations: [listOperation(`list${qualifier}SessionForAllNamespaces`)],
+    },
     {
       path: `${root}/namespaces/{namespace}/sessions`,
       parameters: ['namespace'],
       operations: [
-        listOperation('listNamespacedSession'),
+        listOperation(`list${qualifier}NamespacedSession`),
         {
           method: 'post',
-          id: 'createNamespacedSession',
+          id: `create${qualifier}NamespacedSession`,
           description: 'create a Session',
           action: 'post',
           parameters: queryParameters.create,
           body: session,
           answer: session,
-          code: 201,
+          codes: [200, 201, 202],
         },
         {
           method: 'delete',
-          id: 'deleteCollectionNamespacedSession',
+          id: `delete${qualifier}CollectionNamespacedSession`,
           description: 'delete collection of Session',
           action: 'deletecollection',
           parameters: queryParameters.deletecollection,
           body: deleteOptions,
           answer: sessionList,
-          code: 200,
+          codes: [200],
         },
       ],
     },
@@ -65,43 +71,43 @@ export function pathItems(): PathItem[] {
       operations: [
         {
           method: 'get',
-          id: 'readNamespacedSession',
+          id: `read${qualifier}NamespacedSession`,
           description: 'read the specified Session',
           action: 'get',
-          parameters: [],
+          parameters: queryParameters.get,
           answer: session,
-          code: 200,
+          codes: [200],
         },
         {
           method: 'put',
-          id: 'replaceNamespacedSession',
+          id: `replace${qualifier}NamespacedSession`,
           description: 'replace the specified Session',
           action: 'put',
           parameters: queryParameters.update,
           body: session,
           answer: session,
-          code: 200,
+          codes: [200, 201],
         },
         {
           method: 'patch',
-          id: 'patchNamespacedSession',
+          id: `patch${qualifier}NamespacedSession`,
           description: 'partially update the specified Session',
           action: 'patch',
           parameters: queryParameters.patch,
           body: patch,
           consumes: patchTypes,
           answer: session,
-          code: 200,
+          codes: [200, 201],
         },
         {
           method: 'delete',
-          id: 'deleteNamespacedSession',
+          id: `delete${qualifier}NamespacedSession`,
           description: 'delete a Session',
           action: 'delete',
           parameters: queryParameters.delete,
           body: deleteOptions,
           answer: status,
-          code: 200,
+          codes: [200, 202],
         },
       ],
     },
@@ -121,7 +127,7 @@ function listOperation(id: string): Operation {
     action: 'list',
     parameters: queryParameters.list,
     answer: sessionList,
-    code: 200,
+    codes: [200],
   };
 }
 
@@ -129,10 +135,10 @@ function proxyOperation(method: Operation['method']): Operation {
   const name = method.charAt(0).toUpperCase() + method.slice(1);
   return {
     method,
-    id: `connect${name}NamespacedSessionProxyWithPath`,
+    id: `connect${name}${qualifier}NamespacedSessionProxyWithPath`,
     description: `connect ${method.toUpperCase()} requests to the sandbox of a Session: an invocation`,
     action: 'connect',
     parameters: [],
-    code: 200,
+    codes: [200],
   };
 }

@@ -1,4 +1,5 @@
 import { ApiError } from '../../apis/machinery/errors.ts';
+import type { ObjectMeta } from '../../apis/machinery/meta.ts';
 import { group, resource } from '../../apis/names.ts';
 import type { ClientRequest, ClientResponse } from '../../apis/runtime/listener.ts';
 import type { UserInfo } from '../../proxy/access/user.ts';
@@ -10,6 +11,13 @@ export interface Call {
   user: UserInfo;
   request: ClientRequest;
   response: ClientResponse;
+  /**
+   * Reviews the same request under another verb: an apply that makes the object needs `create` too.
+   * @throws ApiError Forbidden and others.
+   */
+  authorizeAs: (verb: Verb) => Promise<void>;
+  /** Told of the object that a create made, whose name the request need not have had. */
+  onCreated: (metadata: ObjectMeta) => void;
 }
 
 /** Serves one verb; throws an ApiError before headers were sent. */

@@ -10,8 +10,10 @@ import { completeSpec, runtimeCauses, specCauses } from '../../apis/v1alpha1/spe
 import type { Session, SessionUser } from '../../apis/v1alpha1/types.ts';
 import type { DatedTrustAnchors } from '../../apis/wire/trust-anchor.ts';
 import type { WarmOffer, WarmStarts } from '../pools/warm-starts.ts';
-import { type DecodedSession, invalidSession } from './decode.ts';
+import type { QuotaCharges } from '../quota/quota-charges.ts';
+import { blockedCauses, type DecodedSession, invalidSession } from './decode.ts';
 import { Retries, type RetryKey, retryMarks, retryName, underWay } from './idempotency.ts';
+import type { Owners } from './ownership.ts';
 import { resolveRuntime } from './runtimes.ts';
 import { refuseOversize } from './size.ts';
 import { translateUpstreamError } from './upstream-errors.ts';
@@ -23,6 +25,7 @@ const keyedNames = 5;
 export interface SessionCreationOptions {
   client: KubeClient;
   warmStarts: WarmStarts;
+  quotas: QuotaCharges;
   /** The keys that new sandboxes trust. */
   trustAnchors: () => DatedTrustAnchors;
   /** Milliseconds since the epoch. */
@@ -33,6 +36,8 @@ export interface CreateOptions {
   user: SessionUser;
   dryRun: DryRun;
   retryKey?: RetryKey | undefined;
+  /** Who owns which field. */
+  owners: Owners;
 }
 
 /** A created Session, or the one that an earlier request with the same Idempotency-Key created. */
@@ -71,6 +76,7 @@ export class SessionCreation {
 
   async #createNew(namespace: string, decoded: DecodedSession, options: CreateOptions): Promise<CreatedSession> {
     const { session, offer } = await this.#prepare(namespace, decoded, options);
+    await this.#charge(session, options.dryRun);
     const { warmStarts } = this.#options;
     const sandbox =
       (await warmStarts.adopt(session, offer, options.dryRun)) ?? (await this.#startCold(session, options.dryRun));
@@ -89,14 +95,15 @@ export class SessionCreation {
       prepared = await this.#prepare(namespace, decoded, options);
     } catch (error) {
       // What was right then may be wrong by now: the runtime may even be gone.
-      const earlier = await this.#retries.find(key);
+      const earlier = await this.#earlier(key, options.dryRun);
       if (earlier !== undefined) return found(earlier);
       throw error;
     }
-    const earlier = await this.#retries.find(key);
+    const earlier = await this.#earlier(key, options.dryRun);
     if (earlier !== undefined) return found(earlier);
     const { session, offer } = prepared;
     const { dryRun } = options;
+    await this.#charge(session, dryRun);
     const warm = await this.#adoptKeyed(session, offer, options, key);
     if (warm !== undefined) return warm;
     for (let attempt = 1; attempt <= keyedNames; attempt += 1) {
@@ -109,12 +116,17 @@ export class SessionCreation {
         }
       } catch (error) {
         if (!hasReason(error, 'AlreadyExists')) throw error;
-        const first = await this.#retries.find(key);
+        const first = await this.#earlier(key, dryRun);
         if (first !== undefined) return found(first);
         if (session.metadata.name !== undefined && session.metadata.name !== '') throw error;
       }
     }
     throw underWay();
+  }
+
+  /** The session of an earlier request with a key. A dry run leaves no mark on it that it was an answer. */
+  async #earlier(key: RetryKey, dryRun: DryRun): Promise<Sandbox | undefined> {
+    return dryRun === undefined ? await this.#retries.find(key) : await this.#retries.preview(key);
   }
 
   /** One candidate after the other, looking for an earlier session whenever somebody was faster. */
@@ -127,7 +139,7 @@ export class SessionCreation {
     for (const member of offer.candidates) {
       const made = await this.#options.warmStarts.adopt(session, { ...offer, candidates: [member] }, dryRun);
       if (made !== undefined && dryRun !== undefined) return created(made, offer);
-      const settled = made === undefined ? await this.#retries.find(key) : await this.#retries.settle(key, made);
+      const settled = made === undefined ? await this.#earlier(key, dryRun) : await this.#retries.settle(key, made);
       if (settled !== undefined) {
         return settled.metadata.uid === made?.metadata.uid ? created(settled, offer) : found(settled);
       }
@@ -138,27 +150,42 @@ export class SessionCreation {
   }
 
   /** Everything that is checked before the write, and what the pool has. */
-  async #prepare(namespace: string, decoded: DecodedSession, { user, retryKey }: CreateOptions): Promise<Prepared> {
+  async #prepare(
+    namespace: string,
+    decoded: DecodedSession,
+    { user, retryKey, owners }: CreateOptions,
+  ): Promise<Prepared> {
     const { client, now, trustAnchors, warmStarts } = this.#options;
     const metadata = { ...decoded.metadata, namespace };
     const shownName = metadata.name ?? metadata.generateName ?? '';
     refuseOversize(decoded);
-    const causes = metadataCauses(metadata);
-    if (causes.length > 0) throw invalidSession(shownName, causes);
+    const causes = [...metadataCauses(metadata), ...decoded.causes];
+    const blocked = blockedCauses(causes);
+    if (blocked !== undefined) throw invalidSession(shownName, blocked);
+    if (decoded.causes.length > 0) throw invalidSession(shownName, causes);
     const runtime = await resolveRuntime(client, namespace, decoded.spec.runtimeRef);
     const unusable = runtimeCauses(runtime);
-    if (unusable.length > 0) throw invalidSession(shownName, unusable);
+    if (unusable.length > 0) throw invalidSession(shownName, [...causes, ...unusable]);
     const spec = completeSpec(decoded.spec, runtime.limits);
-    const problems = specCauses(spec, runtime.limits);
-    if (problems.length > 0) throw invalidSession(shownName, problems);
+    causes.push(...specCauses(spec, runtime.limits));
+    if (causes.length > 0) throw invalidSession(shownName, causes);
+    // Storage finds this out, and has no reason for it (k8s.io/apiserver/pkg/storage/etcd3, errResourceVersionSetOnCreate).
+    if (/^0*[1-9]\d*$/.test(metadata.resourceVersion ?? '')) {
+      throw new ApiError('Unknown', 'resourceVersion should not be set on objects to be created');
+    }
     const retry = retryKey === undefined ? {} : { retry: retryMarks(retryKey) };
     return {
-      session: { metadata, spec, runtime, user, now: now(), ...retry },
+      session: { metadata, spec, runtime, user, managedFields: owners(spec), now: now(), ...retry },
       // A session that is held from the beginning has no Pod, so it needs none of the pool's.
       offer: spec.suspended
         ? { candidates: [], warning: undefined }
         : warmStarts.offer({ runtime, metadata, anchors: trustAnchors(), seed: retryKey?.hash }),
     };
+  }
+
+  /** What is refused after this was charged all the same, as kube-apiserver has it. */
+  async #charge({ metadata: { namespace = '', name, generateName = '' } }: NewSession, dryRun: DryRun): Promise<void> {
+    await this.#options.quotas.charge({ namespace, name: name || generateName }, dryRun);
   }
 
   async #startCold(session: NewSession, dryRun: DryRun): Promise<Sandbox> {

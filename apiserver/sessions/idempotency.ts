@@ -4,7 +4,7 @@ import { type KubeClient, patchTypes } from '../../apis/client/transport.ts';
 import { hashOf } from '../../apis/machinery/canonical.ts';
 import { ApiError, hasReason } from '../../apis/machinery/errors.ts';
 import type { KubeList } from '../../apis/machinery/meta.ts';
-import { annotations, kind, labels, sessionSelector } from '../../apis/names.ts';
+import { annotations, labels, sessionSelector } from '../../apis/names.ts';
 import { readDocument } from '../../apis/v1alpha1/document.ts';
 import type { RetryMarks } from '../../apis/v1alpha1/new-sandbox.ts';
 import type { Sandbox } from '../../apis/v1alpha1/sandbox.ts';
@@ -30,6 +30,8 @@ export interface RetryKey {
   hash: string;
   /** Hash of what was asked for. */
   request: string;
+  /** What the request calls its session: a name, or the beginning of one. */
+  shownName: string;
 }
 
 /**
@@ -50,6 +52,7 @@ export function retryKey(
     namespace,
     hash: hashOf([namespace, user.username, header]).slice(0, hashLength),
     request: hashOf([chosen, decoded.spec]).slice(0, hashLength),
+    shownName: name ?? generateName ?? '',
   };
 }
 
@@ -93,6 +96,16 @@ export class Retries {
    */
   async find(key: RetryKey): Promise<Sandbox | undefined> {
     return await this.#settle(key, undefined);
+  }
+
+  /**
+   * The session that a request would be answered with if it were no dry run; changes nothing.
+   * @throws ApiError Invalid when that asked for something else.
+   */
+  async preview(key: RetryKey): Promise<Sandbox | undefined> {
+    const all = await this.#list(key);
+    const earlier = all.find((sandbox) => this.#isAnswer(sandbox)) ?? all[0];
+    return earlier === undefined ? undefined : checked(earlier, key);
   }
 
   /**
@@ -195,10 +208,8 @@ function pathOf({ metadata: { namespace = '', name = '' } }: Sandbox): string {
 }
 
 /** A key stands for one request, so another one with it is a mistake of its sender. */
-function checked(found: Sandbox, { request }: RetryKey): Sandbox {
+function checked(found: Sandbox, { request, shownName }: RetryKey): Sandbox {
   if (found.metadata.annotations?.[annotations.request] === request) return found;
-  const message = `Forbidden: this Idempotency-Key made ${kind} "${found.metadata.name}" of another request; use a new key`;
-  throw invalidSession(found.metadata.name ?? '', [
-    { reason: 'FieldValueForbidden', message, field: 'Idempotency-Key' },
-  ]);
+  const message = 'Forbidden: another request was sent with this Idempotency-Key; use a new key';
+  throw invalidSession(shownName, [{ reason: 'FieldValueForbidden', message, field: 'Idempotency-Key' }]);
 }

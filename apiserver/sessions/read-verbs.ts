@@ -1,16 +1,18 @@
+import { ApiError } from '../../apis/machinery/errors.ts';
+import { readBoolean } from '../../apis/machinery/query-values.ts';
 import type { Session } from '../../apis/v1alpha1/types.ts';
-import { beginStream, sendJson } from '../http/exchange.ts';
-import { negotiate } from '../http/negotiation.ts';
+import { beginStream, sendObject } from '../http/exchange.ts';
+import { negotiate, requireStream } from '../http/negotiation.ts';
 import type { ResourceRequest } from '../http/request-info.ts';
 import type { EventEncoder } from '../watch/encoding.ts';
-import { parseResourceVersion, readWatchOptions } from '../watch/options.ts';
+import { readWatchOptions } from '../watch/options.ts';
 import type { SessionCache } from '../watch/session-cache.ts';
 import { WatchStream } from '../watch/watch-stream.ts';
 import { required, type VerbHandler } from './call.ts';
-import { readListOptions } from './list-options.ts';
-import { readIncludeObject, represent, representList, viewOf } from './representation.ts';
+import { freshAndWhole, readListOptions } from './list-options.ts';
+import { represent, representList, viewOf } from './representation.ts';
 import type { SandboxReads } from './sandbox-reads.ts';
-import { readSelection, type Selection } from './selection.ts';
+import type { Selection } from './selection.ts';
 import { SharedReads } from './shared-reads.ts';
 
 export interface ReadVerbsOptions {
@@ -26,8 +28,6 @@ interface FreshState {
   resourceVersion: bigint;
 }
 
-const noPaging = { limit: undefined, continue: undefined, resourceVersion: undefined, resourceVersionMatch: undefined };
-
 /** get, list and watch. */
 export class ReadVerbs {
   readonly #options: ReadVerbsOptions;
@@ -37,24 +37,35 @@ export class ReadVerbs {
     this.#options = options;
   }
 
-  readonly get: VerbHandler = async ({ info, request, response }) => {
-    const view = viewOf(negotiate(request.headers.accept, 'single'), info.query, this.#options.now());
+  readonly get: VerbHandler = async (call) => {
+    const { info, request } = call;
+    const representation = negotiate(request.headers.accept, 'single');
+    refuseExport(info.query);
     const version = info.query.get('resourceVersion') ?? undefined;
-    parseResourceVersion(version ?? null);
     const session = await this.#options.reads.get(required(info.namespace), required(info.name), version);
-    sendJson(response, 200, represent(session, view));
+    const view = viewOf(representation, info.query, this.#options.now());
+    await sendObject(call, { status: 200, body: represent(session, view), representation });
   };
 
-  readonly list: VerbHandler = async ({ info, request, response }) => {
-    const view = viewOf(negotiate(request.headers.accept, 'list'), info.query, this.#options.now());
+  readonly list: VerbHandler = async (call) => {
+    const { info, request } = call;
+    const representation = negotiate(request.headers.accept, 'list');
     const { items, metadata } = await this.#options.reads.list(readListOptions(info));
-    sendJson(response, 200, representList(items, metadata, view));
+    const view = viewOf(representation, info.query, this.#options.now());
+    await sendObject(call, { status: 200, body: representList(items, metadata, view), representation });
   };
 
   readonly watch: VerbHandler = async ({ info, request, response }) => {
+    // What cannot be a stream is found out last (k8s.io/apiserver/pkg/endpoints/handlers, ListResource).
     const representation = negotiate(request.headers.accept, 'single');
-    const watch = readWatchOptions(info.query);
-    const selection = readSelection(info.query);
+    const { watch, selection } = readWatchOptions(info);
+    const format = viewOf(representation, info.query, this.#options.now());
+    requireStream(representation);
+    const output = beginStream(response, { 'content-type': 'application/json' });
+    if (watch.timeoutSeconds < 0) {
+      output.end();
+      return;
+    }
     const { cache, encoder } = this.#options;
     const stream = new WatchStream({
       cache,
@@ -62,9 +73,9 @@ export class ReadVerbs {
       selection,
       watch,
       scope: { namespace: info.namespace, name: selection.name },
-      format: { ...representation, includeObject: readIncludeObject(info.query) },
+      format,
       readState: (notOlderThan) => this.#readState(info, selection, notOlderThan),
-      output: beginStream(response, { 'content-type': 'application/json' }),
+      output,
     });
     await stream.run();
   };
@@ -78,10 +89,16 @@ export class ReadVerbs {
       const page = await this.#options.reads.list({
         namespace: info.namespace,
         selection: selection.coarse,
-        ...noPaging,
+        ...freshAndWhole,
         ...version,
       });
       return { sessions: page.items, resourceVersion: BigInt(page.metadata.resourceVersion ?? '0') };
     });
   }
+}
+
+/** @throws ApiError BadRequest for what kube-apiserver once could do. */
+function refuseExport(query: URLSearchParams): void {
+  if (!readBoolean(query.get('export'))) return;
+  throw new ApiError('BadRequest', 'the export parameter, deprecated since v1.14, is no longer supported');
 }

@@ -30,6 +30,8 @@ export async function resolveRuntime(
       : readCodeInterpreter(object as CodeInterpreter);
   } catch (error) {
     if (!hasReason(error, 'NotFound')) throw translateUpstreamError(error);
+    // Of a namespace that is not there, that is what there is to say (plugin/namespace/lifecycle of kube-apiserver).
+    await client.request({ path: `/api/v1/namespaces/${encodeURIComponent(namespace)}` });
     throw new ApiError(
       'NotFound',
       `${collection}.${runtimeApi.group} "${ref.name}" not found in namespace "${namespace}"; apply the ${ref.kind} before its sessions`,

@@ -56,7 +56,7 @@ export function sessionTable(sessions: readonly Session[], metadata: ListMeta, o
 
 function sessionRow(session: Session, { includeObject, metaVersion, now }: TableOptions): object {
   const cells = columns.map(({ cell }) => cell(session, now));
-  if (includeObject === 'None') return { cells };
+  if (includeObject === 'None') return { cells, object: null };
   return { cells, object: includeObject === 'Object' ? session : partialObject(session.metadata, metaVersion) };
 }
 
@@ -66,14 +66,24 @@ export function partialObject(metadata: ObjectMeta, metaVersion: 'v1' | 'v1beta1
 }
 
 /** A bookmark in table form: one row without cells of meaning, whose object carries the resourceVersion. */
-export function bookmarkTable(metadata: ObjectMeta, options: TableOptions): object {
+export function bookmarkTable(bookmark: { metadata: ObjectMeta }, options: TableOptions): object {
   return {
     kind: 'Table',
     apiVersion: `meta.k8s.io/${options.metaVersion}`,
-    metadata: { resourceVersion: metadata.resourceVersion },
+    metadata: { resourceVersion: bookmark.metadata.resourceVersion },
     columnDefinitions: options.columnDefinitions === 'include' ? columnDefinitions : null,
-    rows: [{ cells: columns.map(() => ''), object: partialObject(metadata, options.metaVersion) }],
+    rows: [{ cells: ['', ...columns.slice(1).map(() => null)], object: bookmarkObject(bookmark, options) }],
   };
+}
+
+/** The mark that initial events are over is sent to those who want no objects, too. */
+function bookmarkObject(
+  bookmark: { metadata: ObjectMeta },
+  { includeObject, metaVersion }: TableOptions,
+): object | null {
+  if (includeObject === 'Object') return bookmark;
+  const isMarked = bookmark.metadata.annotations !== undefined;
+  return includeObject === 'None' && !isMarked ? null : partialObject(bookmark.metadata, metaVersion);
 }
 
 function column(name: string, description: string, cell: Column['cell']): Column {

@@ -5,18 +5,19 @@ import type { StatusCause } from '../../apis/machinery/meta.ts';
 import { forbiddenValue } from '../../apis/machinery/names.ts';
 import { accounts } from '../../apis/names.ts';
 import { readDocument } from '../../apis/v1alpha1/document.ts';
-import { metadataUpdateCauses } from '../../apis/v1alpha1/metadata-rules.ts';
+import { finalizerWarnings, metadataUpdateCauses } from '../../apis/v1alpha1/metadata-rules.ts';
 import { projectSession } from '../../apis/v1alpha1/projection.ts';
 import type { Sandbox } from '../../apis/v1alpha1/sandbox.ts';
 import { sandboxPath } from '../../apis/v1alpha1/sandbox-paths.ts';
 import { type SessionUpdate, sandboxPatch } from '../../apis/v1alpha1/session-update.ts';
 import { completeSpec, specUpdateCauses } from '../../apis/v1alpha1/spec-rules.ts';
 import type { CompleteSessionSpec, Session, SessionDocument } from '../../apis/v1alpha1/types.ts';
-import type { SessionChange } from './change.ts';
-import { type DecodedSession, invalidSession } from './decode.ts';
+import { blockedCauses, type DecodedSession, invalidSession } from './decode.ts';
+import type { OwnedChange } from './ownership.ts';
 import type { SandboxReads } from './sandbox-reads.ts';
 import { refuseOversize } from './size.ts';
 import { translateUpstreamError } from './upstream-errors.ts';
+import { withWarnings } from './warned.ts';
 import type { DryRun } from './write-options.ts';
 
 /** How often a change is made again because somebody else wrote the Sandbox in between. */
@@ -50,7 +51,7 @@ export class SessionUpdates {
   async update(
     namespace: string,
     name: string,
-    change: SessionChange,
+    change: OwnedChange,
     { dryRun }: { dryRun: DryRun },
   ): Promise<ChangedSession> {
     for (let attempt = 1; ; attempt += 1) {
@@ -82,16 +83,37 @@ interface NextSession {
   warnings: string[];
 }
 
-function nextSession(sandbox: Sandbox, change: SessionChange): NextSession {
+function nextSession(sandbox: Sandbox, change: OwnedChange): NextSession {
   const current = projectSession(sandbox);
   const result = readDocument(sandbox);
   const document = 'document' in result ? result.document : undefined;
   const decoded = change(current, document === undefined ? 'metadata' : 'session');
+  try {
+    return { ...validated(decoded, current, document), document, warnings: warningsOf(decoded, current) };
+  } catch (error) {
+    throw withWarnings(error, decoded.warnings);
+  }
+}
+
+function validated(
+  decoded: ReturnType<OwnedChange>,
+  current: Session,
+  document: SessionDocument | undefined,
+): Pick<NextSession, 'next'> {
   refuseOversize(decoded);
-  const causes = metadataUpdateCauses(decoded.metadata, current.metadata);
+  const { name = '' } = current.metadata;
+  const causes = [...metadataUpdateCauses(decoded.metadata, current.metadata), ...decoded.causes];
+  const blocked = blockedCauses(causes);
+  if (blocked !== undefined) throw invalidSession(name, blocked);
+  if (decoded.causes.length > 0) throw invalidSession(name, causes);
   const spec = document === undefined ? refuseUnreadable(decoded, current, causes) : specOf(decoded, document, causes);
-  if (causes.length > 0) throw invalidSession(current.metadata.name ?? '', causes);
-  return { next: { metadata: decoded.metadata, spec }, document, warnings: decoded.warnings };
+  if (causes.length > 0) throw invalidSession(name, causes);
+  const managedFields = document === undefined ? undefined : decoded.owners(spec);
+  return { next: { metadata: decoded.metadata, spec, managedFields } };
+}
+
+function warningsOf(decoded: DecodedSession, current: Session): string[] {
+  return [...decoded.warnings, ...finalizerWarnings(decoded.metadata, current.metadata)];
 }
 
 function specOf(decoded: DecodedSession, document: SessionDocument, causes: StatusCause[]): CompleteSessionSpec {

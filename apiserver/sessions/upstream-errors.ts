@@ -18,12 +18,16 @@ export function translateUpstreamError(error: unknown): unknown {
     code: error.code,
     cause: error,
     ...(error.details === undefined ? {} : { details: translateDetails(error.details) }),
+    ...(error.continueToken === undefined ? {} : { continueToken: error.continueToken }),
   });
 }
 
+/** The quota key of Sandboxes is theirs: `count/sandboxes.agents.x-k8s.io`. */
+const sandboxes = /(?<!count\/)sandboxes\.agents\.x-k8s\.io/g;
+
 function translateText(text: string): string {
   return text
-    .replaceAll(`${sandboxApi.resource}.${sandboxApi.group}`, `${resource}.${group}`)
+    .replaceAll(sandboxes, `${resource}.${group}`)
     .replaceAll(`${sandboxApi.kind}.${sandboxApi.group}`, `${kind}.${group}`);
 }
 

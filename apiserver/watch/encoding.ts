@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import type { ObjectMeta, WatchEventType } from '../../apis/machinery/meta.ts';
 import { groupVersion, kind } from '../../apis/names.ts';
 import type { Session } from '../../apis/v1alpha1/types.ts';
@@ -5,16 +6,33 @@ import type { Representation } from '../http/negotiation.ts';
 import { bookmarkTable, type IncludeObject, partialObject, sessionTable } from '../sessions/table.ts';
 
 /** How one watch wants its events. */
-export interface WatchFormat extends Representation {
+export interface WatchFormat extends Pick<Representation, 'shape' | 'metaVersion'> {
   includeObject: IncludeObject;
 }
 
+/** Bytes of encoded events that are remembered. */
+const mostBytes = 32 * 1024 * 1024;
+/** What an entry costs besides its bytes, about. */
+const entryBytes = 200;
+
+interface Encoded {
+  line: Buffer;
+  /** When a Table was encoded, in seconds. */
+  second: number;
+}
+
 /**
- * Encodes watch events, each once per format: a thousand watchers of one kind are sent the same bytes.
- * Encodings live as long as the projected object they encode.
+ * Encodes watch events, each once per format: a thousand watchers of one kind are sent the same bytes. The cells of a Table
+ * tell the clock in whole seconds, so it is encoded once for all who are sent it in that second.
  */
 export class EventEncoder {
-  readonly #encoded = new WeakMap<Session, Map<string, Buffer>>();
+  readonly #encoded = new WeakMap<Session, Map<string, Encoded>>();
+  /** Forgets the oldest when there are too many: by the weak map alone, encodings would stay for as long as sessions live. */
+  readonly #remembered = new LRUCache<Encoded, () => void>({
+    maxSize: mostBytes,
+    sizeCalculation: (_forget, { line }) => line.length + entryBytes,
+    dispose: (forget) => forget(),
+  });
   readonly #now: () => number;
 
   constructor(now: () => number) {
@@ -23,14 +41,19 @@ export class EventEncoder {
 
   /** One event as a line. Tables carry their columns with the first event of a watch only. */
   event(type: WatchEventType, session: Session, format: WatchFormat, columns: 'include' | 'omit'): Buffer {
-    const key = `${type} ${format.shape} ${format.metaVersion}`;
-    // A Table's cells tell the time: one that was encoded for the event would tell a later watch that moment's.
-    if (format.shape === 'table') return encode(type, this.#shape(session, format, columns));
-    const variants = this.#encoded.get(session) ?? new Map<string, Buffer>();
+    const key = variantOf(type, format, columns);
+    const second = format.shape === 'table' ? Math.floor(this.#now() / 1000) : 0;
+    const variants = this.#encoded.get(session) ?? new Map<string, Encoded>();
+    const known = variants.get(key);
+    if (known?.second === second) return known.line;
+    if (known !== undefined) this.#remembered.delete(known);
+    const encoded = { line: encode(type, this.#shape(session, format, columns)), second };
+    variants.set(key, encoded);
     this.#encoded.set(session, variants);
-    const line = variants.get(key) ?? encode(type, this.#shape(session, format, columns));
-    variants.set(key, line);
-    return line;
+    this.#remembered.set(encoded, () => {
+      if (variants.get(key) === encoded) variants.delete(key);
+    });
+    return encoded.line;
   }
 
   /** A BOOKMARK: an object of nothing but its resourceVersion (and, once, the mark that initial events are over). */
@@ -41,24 +64,31 @@ export class EventEncoder {
   ): Buffer {
     const metadata: ObjectMeta = {
       resourceVersion: String(resourceVersion),
-      creationTimestamp: null,
       // client-go waits for exactly this annotation (KEP-3157).
       ...(options.initialEventsEnd ? { annotations: { 'k8s.io/initial-events-end': 'true' } } : {}),
     };
-    if (format.shape === 'partial') return encode('BOOKMARK', partialObject(metadata, format.metaVersion));
-    if (format.shape === 'table') {
-      const table = bookmarkTable(metadata, { ...format, columnDefinitions: options.columns, now: this.#now() });
-      return encode('BOOKMARK', table);
-    }
-    return encode('BOOKMARK', { kind, apiVersion: groupVersion, metadata, spec: {} });
+    const bookmark = { kind, apiVersion: groupVersion, metadata };
+    if (format.shape === 'object') return encode('BOOKMARK', bookmark);
+    if (format.shape !== 'table') return encode('BOOKMARK', partialObject(metadata, format.metaVersion));
+    return encode(
+      'BOOKMARK',
+      bookmarkTable(bookmark, { ...format, columnDefinitions: options.columns, now: this.#now() }),
+    );
   }
 
   #shape(session: Session, format: WatchFormat, columns: 'include' | 'omit'): object {
     if (format.shape === 'object') return session;
-    if (format.shape === 'partial') return partialObject(session.metadata, format.metaVersion);
+    // An event holds one object, also for whoever asks for lists.
+    if (format.shape !== 'table') return partialObject(session.metadata, format.metaVersion);
     const metadata = { resourceVersion: session.metadata.resourceVersion ?? '' };
     return sessionTable([session], metadata, { ...format, columnDefinitions: columns, now: this.#now() });
   }
+}
+
+/** What makes two encodings of one object differ. */
+function variantOf(type: WatchEventType, { shape, metaVersion, includeObject }: WatchFormat, columns: string): string {
+  if (shape === 'object') return type;
+  return shape !== 'table' ? `${type} ${metaVersion}` : `${type} ${metaVersion} ${includeObject} ${columns}`;
 }
 
 /** One watch event as a line of JSON. */

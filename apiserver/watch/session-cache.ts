@@ -1,4 +1,6 @@
-import { Reflector, type ReflectorSink } from '../../apis/client/reflector.ts';
+import { Listeners } from '../../apis/client/listeners.ts';
+import { Reflector } from '../../apis/client/reflector.ts';
+import { Slices } from '../../apis/client/slices.ts';
 import type { KubeClient } from '../../apis/client/transport.ts';
 import { keyOf } from '../../apis/machinery/meta.ts';
 import { sandboxApi, sessionSelector } from '../../apis/names.ts';
@@ -7,64 +9,69 @@ import type { Sandbox } from '../../apis/v1alpha1/sandbox.ts';
 import type { Session } from '../../apis/v1alpha1/types.ts';
 import type { SessionTransition, TransitionSource } from '../../proxy/invocation/endings/chronicle.ts';
 import { type SessionRecord, toSessionRecord } from '../../proxy/invocation/session-record.ts';
+import { EventLog } from './event-log.ts';
+import { HistoryBridge } from './history-bridge.ts';
+import type { Scope } from './scope.ts';
+import { SecondHand } from './second-hand.ts';
+import { type ChangeType, SessionEvent } from './session-event.ts';
+import { SharedValues } from './shared-values.ts';
+import { SortedKeys } from './sorted-keys.ts';
+import { WatcherIndex } from './watcher-index.ts';
 
-/** One change of one session. kube-apiserver turns transitions of our marker label into ADDED and DELETED. */
-export interface SessionEvent {
-  type: 'ADDED' | 'MODIFIED' | 'DELETED';
-  resourceVersion: bigint;
-  /** Before the change; absent for ADDED. */
-  previous: Session | undefined;
-  /** After it; for DELETED the last state, under the deletion's resourceVersion. */
-  current: Session;
-}
-
-/** Receives events of the cache on the tick on which they happen. */
+/** Receives the events of its scope on the tick on which they happen. */
 export interface SessionSubscriber {
   event(event: SessionEvent): void;
-  /** Everything up to this resourceVersion has been delivered. */
-  bookmark(resourceVersion: bigint): void;
-  /** Events were lost: the watch must end, its client goes on from its last resourceVersion. */
-  gap(): void;
-}
-
-/** How many events are kept for clients that come back; at 50 changes a second, a minute and a half. */
-const ringSize = 5000;
-
-/** Which part of the sessions is asked for. */
-export interface Scope {
-  namespace: string | undefined;
-  name: string | undefined;
+  /** The watch must end; its client goes on from its last resourceVersion. */
+  end(): void;
 }
 
 /** All sessions, from one reflector on session-bearing Sandboxes, with the last events. Feeds every watch and invocation. */
 export class SessionCache implements TransitionSource {
-  readonly #records = new Map<string, SessionRecord>();
-  readonly #reflector: Reflector<Sandbox>;
-  readonly #subscribers = new Set<{ scope: Scope; subscriber: SessionSubscriber }>();
-  readonly #changeListeners = new Set<(key: string) => void>();
-  readonly #transitionListeners = new Set<(transition: SessionTransition) => void>();
+  /** What all watches share to be called once a minute. */
+  readonly secondHand = new SecondHand();
+  #records = new Map<string, SessionRecord>();
+  readonly #keys = new SortedKeys();
+  readonly #shared = new SharedValues();
+  readonly #reflector: Reflector<Sandbox, SessionRecord>;
   readonly #log: Log;
-  #ring: SessionEvent[] = [];
-  /** Every event after this one is in the ring. */
-  #ringStart = 0n;
+  readonly #events = new EventLog();
+  readonly #bridge: HistoryBridge;
+  readonly #watchers = new WatcherIndex<SessionSubscriber>();
+  readonly #changeListeners: Listeners<[key: string]>;
+  readonly #transitionListeners: Listeners<[SessionTransition]>;
   #resourceVersion = 0n;
 
   constructor(client: KubeClient, log: Log) {
     this.#log = log;
-    const sink: ReflectorSink<Sandbox> = {
-      replaced: (items, resourceVersion) => this.#replace(items, BigInt(resourceVersion)),
-      changed: ({ type, object }) => this.#change(type, object),
-      bookmarked: (resourceVersion) => this.#bookmark(BigInt(resourceVersion)),
-    };
+    this.#changeListeners = new Listeners(log);
+    this.#transitionListeners = new Listeners(log);
     const path = `${sandboxApi.path}/${sandboxApi.resource}`;
-    this.#reflector = new Reflector({ client, path, labelSelector: sessionSelector, sink, log });
+    this.#bridge = new HistoryBridge({
+      client,
+      log,
+      path,
+      events: this.#events,
+      project: (item) => this.#read(item).session,
+    });
+    this.#reflector = new Reflector<Sandbox, SessionRecord>({
+      client,
+      path,
+      labelSelector: sessionSelector,
+      log,
+      keep: (item) => this.#read(item),
+      sink: {
+        replaced: (records, resourceVersion) => this.#replace(records, BigInt(resourceVersion)),
+        changed: ({ type, object }) => this.#change(type, object),
+        bookmarked: (resourceVersion) => this.#bookmark(BigInt(resourceVersion)),
+      },
+    });
   }
 
   get synced(): boolean {
     return this.#reflector.synced;
   }
 
-  /** Everything up to this resourceVersion is in the cache. */
+  /** Everything up to this resourceVersion is in the cache, and has been told to every watch. */
   get resourceVersion(): bigint {
     return this.#resourceVersion;
   }
@@ -74,14 +81,14 @@ export class SessionCache implements TransitionSource {
   }
 
   async stop(): Promise<void> {
-    await this.#reflector.stop();
+    await Promise.all([this.#reflector.stop(), this.#bridge.stop()]);
     this.endWatches();
   }
 
   /** Ends every watch cleanly; its client goes on elsewhere from its last resourceVersion. */
   endWatches(): void {
-    if (this.#subscribers.size > 0) this.#log.info('ending watches', { watches: this.#subscribers.size });
-    for (const { subscriber } of [...this.#subscribers]) subscriber.gap();
+    if (this.#watchers.size > 0) this.#log.info('ending watches', { watches: this.#watchers.size });
+    for (const watcher of this.#watchers.all()) watcher.end();
   }
 
   get(namespace: string, name: string): SessionRecord | undefined {
@@ -89,89 +96,96 @@ export class SessionCache implements TransitionSource {
   }
 
   /** The sessions of a scope in the order of their keys, as etcd would list them. */
-  list(scope: Scope): Session[] {
-    const found: Session[] = [];
-    if (scope.namespace !== undefined && scope.name !== undefined) {
-      const record = this.get(scope.namespace, scope.name);
-      if (record !== undefined) found.push(record.session);
-      return found;
+  list({ namespace, name }: Scope): Session[] {
+    if (namespace !== undefined && name !== undefined) {
+      const record = this.get(namespace, name);
+      return record === undefined ? [] : [record.session];
     }
-    for (const { session } of this.#records.values()) if (inScope(session, scope)) found.push(session);
-    return found.sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
+    const found: Session[] = [];
+    for (const key of this.#keys.of(namespace)) {
+      const session = this.#records.get(key)?.session;
+      if (session !== undefined && (name === undefined || session.metadata.name === name)) found.push(session);
+    }
+    return found;
   }
 
-  /** Events after a resourceVersion; undefined when the ring does not reach back that far. */
+  /** Events after a resourceVersion; undefined when those that are remembered do not reach back that far. */
   eventsSince(resourceVersion: bigint, scope: Scope): SessionEvent[] | undefined {
-    if (resourceVersion < this.#ringStart) return undefined;
-    return this.#ring.filter((event) => event.resourceVersion > resourceVersion && inScope(event.current, scope));
+    return this.#events.since(resourceVersion, scope);
+  }
+
+  /**
+   * Fetches older events from kube-apiserver, so that {@link eventsSince} reaches back to a resourceVersion.
+   * @throws ApiError Expired when kube-apiserver does not remember them either, ServiceUnavailable when it does not answer.
+   */
+  async reachBack(resourceVersion: bigint): Promise<void> {
+    await this.#bridge.reach(resourceVersion);
   }
 
   subscribe(scope: Scope, subscriber: SessionSubscriber): () => void {
-    const entry = { scope, subscriber };
-    this.#subscribers.add(entry);
-    return () => this.#subscribers.delete(entry);
+    return this.#watchers.add(scope, subscriber);
   }
 
   /** Calls a listener with `namespace/name` of every session that changed, after the cache has it. */
   onChange(listener: (key: string) => void): () => void {
-    this.#changeListeners.add(listener);
-    return () => this.#changeListeners.delete(listener);
+    return this.#changeListeners.add(listener);
   }
 
   onTransition(listener: (transition: SessionTransition) => void): () => void {
-    this.#transitionListeners.add(listener);
-    return () => this.#transitionListeners.delete(listener);
+    return this.#transitionListeners.add(listener);
   }
 
-  #replace(items: readonly Sandbox[], resourceVersion: bigint): void {
-    const before = new Map(this.#records);
-    this.#records.clear();
-    for (const item of items) this.#records.set(keyOf(item), toSessionRecord(item));
-    this.#ring = [];
-    this.#ringStart = resourceVersion;
-    this.#resourceVersion = resourceVersion;
-    this.endWatches();
-    for (const key of new Set([...before.keys(), ...this.#records.keys()])) this.#announce(key, before.get(key));
-  }
-
-  #change(type: SessionEvent['type'], sandbox: Sandbox): void {
-    const key = keyOf(sandbox);
+  /** What is known of a Sandbox already is not read again. */
+  #read(sandbox: Sandbox): SessionRecord {
+    const { namespace = '', name = '', uid, resourceVersion } = sandbox.metadata;
+    const known = this.get(namespace, name);
+    const isKnown = known?.session.metadata.resourceVersion === resourceVersion && known?.sandboxUid === uid;
+    if (known !== undefined && isKnown) return known;
     const record = toSessionRecord(sandbox);
-    const previous = this.#records.get(key);
-    if (type === 'DELETED') this.#records.delete(key);
-    else this.#records.set(key, record);
-    const resourceVersion = BigInt(sandbox.metadata.resourceVersion ?? '0');
-    const event: SessionEvent = { type, resourceVersion, previous: previous?.session, current: record.session };
-    this.#resourceVersion = resourceVersion;
-    this.#remember(event);
-    for (const { scope, subscriber } of this.#subscribers) if (inScope(event.current, scope)) subscriber.event(event);
-    this.#announce(key, previous);
+    return { ...record, session: this.#shared.share(record.session) };
   }
 
-  #remember(event: SessionEvent): void {
-    this.#ring.push(event);
-    // Cutting rarely, in halves, costs less than shifting an array for every event.
-    if (this.#ring.length < 2 * ringSize) return;
-    const dropped = this.#ring.splice(0, ringSize);
-    this.#ringStart = dropped.at(-1)?.resourceVersion ?? this.#ringStart;
+  async #replace(records: readonly SessionRecord[], resourceVersion: bigint): Promise<void> {
+    const before = this.#records;
+    this.#records = new Map(records.map((record) => [keyOf(record.session), record]));
+    this.#keys.replace(this.#records.keys());
+    this.#events.reset(resourceVersion);
+    this.#resourceVersion = resourceVersion;
+    // Deletions of the time between have no event and no version: whoever goes on asks kube-apiserver for them.
+    this.endWatches();
+    const slices = new Slices();
+    for (const key of new Set([...before.keys(), ...this.#records.keys()])) {
+      const previous = before.get(key);
+      if (previous !== this.#records.get(key)) this.#announce(key, previous);
+      if (slices.spent) await slices.rest();
+    }
+  }
+
+  #change(type: ChangeType, sandbox: Sandbox): void {
+    const key = keyOf(sandbox);
+    const record = this.#read(sandbox);
+    const previous = this.#records.get(key);
+    if (type === 'DELETED') {
+      this.#records.delete(key);
+      this.#keys.delete(key);
+    } else {
+      this.#records.set(key, record);
+      if (previous === undefined) this.#keys.add(key);
+    }
+    const event = new SessionEvent(type, { previous: previous?.session, current: record.session });
+    this.#resourceVersion = event.resourceVersion;
+    this.#events.append(event);
+    this.#watchers.visit(event.current, (watcher) => watcher.event(event));
+    this.#announce(key, previous);
   }
 
   #bookmark(resourceVersion: bigint): void {
     this.#resourceVersion = resourceVersion;
-    for (const { subscriber } of this.#subscribers) subscriber.bookmark(resourceVersion);
+    this.#events.trim();
   }
 
   #announce(key: string, previous: SessionRecord | undefined): void {
-    for (const listener of this.#changeListeners) listener(key);
-    if (!this.synced) return;
-    const transition = { previous, current: this.#records.get(key) };
-    for (const listener of this.#transitionListeners) listener(transition);
+    this.#changeListeners.tell(key);
+    if (this.synced) this.#transitionListeners.tell({ previous, current: this.#records.get(key) });
   }
-}
-
-/** Whether a session is in a scope. */
-export function inScope({ metadata }: Session, { namespace, name }: Scope): boolean {
-  return (
-    (namespace === undefined || metadata.namespace === namespace) && (name === undefined || metadata.name === name)
-  );
 }

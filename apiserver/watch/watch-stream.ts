@@ -3,14 +3,17 @@ import { ApiError } from '../../apis/machinery/errors.ts';
 import type { Session } from '../../apis/v1alpha1/types.ts';
 import type { Selection } from '../sessions/selection.ts';
 import { type EventEncoder, encode, type WatchFormat } from './encoding.ts';
+import { LineWriter } from './line-writer.ts';
 import type { WatchOptions } from './options.ts';
-import type { Scope, SessionCache, SessionEvent } from './session-cache.ts';
+import type { Scope } from './scope.ts';
+import type { SessionCache } from './session-cache.ts';
+import type { SessionEvent } from './session-event.ts';
 
-/** Bytes of live events that may wait for a slow client before it is cut; it goes on from its last resourceVersion. */
-const backlogLimitBytes = 1024 * 1024;
-/** Events that may wait while a client takes its initial state. */
-const longestQueue = 10_000;
+/** Changes by which a client may be behind before it is cut; it goes on from its last resourceVersion. */
+const longestLag = 1_000;
 const bookmarkPeriodMs = 60_000;
+/** kube-apiserver's last bookmark comes so long before the end (nextBookmarkTime in storage/cacher/cache_watcher.go). */
+const lastBookmarkMs = 2_000;
 
 export interface WatchStreamOptions {
   cache: SessionCache;
@@ -23,157 +26,158 @@ export interface WatchStreamOptions {
   readState: (notOlderThan: bigint | undefined) => Promise<{ sessions: Session[]; resourceVersion: bigint }>;
   /** Where the lines go; closing it ends the watch. */
   output: Writable;
+  /** Changes by which a client may be behind before it is cut. */
+  longestLag?: number;
 }
 
-/** One client's watch: initial state, then live events that fit its selection, until its time is over or either side ends it. */
+/**
+ * One client's watch: a position in the log of events. While the client keeps up, an event goes out on the tick on which it
+ * happens; otherwise the client reads the log at its own pace, and is cut when it falls behind too far.
+ */
 export class WatchStream {
   readonly #options: WatchStreamOptions;
+  readonly #writer: LineWriter;
   #sentColumns = false;
-  /** Events that arrive while the initial state is being read; undefined once they go out directly. */
-  #waiting: SessionEvent[] | undefined = [];
   /** Only events after this one are sent. */
   #position = 0n;
-  #timers: NodeJS.Timeout[] = [];
+  /** Whether the client has been sent all there is, so that the next event can go out directly. */
+  #current = false;
+  /** Changes that came while the client was not current, after it once was. */
+  #lag: number | undefined;
   #ended = false;
-  #unsubscribe: () => void = () => undefined;
+  readonly #endsAt: number;
+  readonly #over = Promise.withResolvers<void>();
+  #release: (() => void)[] = [];
+  #bookmark: () => void = () => undefined;
 
   constructor(options: WatchStreamOptions) {
     this.#options = options;
+    this.#writer = new LineWriter(options.output);
+    this.#endsAt = performance.now() + options.watch.timeoutSeconds * 1000;
   }
 
-  /**
-   * Starts the watch. Its headers must have been sent. Resolves once live events go out directly, or the watch is over.
-   * The subscription comes before the state is read, so that no event between the two is lost.
-   */
+  /** Serves the watch. Its headers must have been sent. Resolves when it is over. */
   async run(): Promise<void> {
-    const { cache, output, scope, watch } = this.#options;
+    const { cache, output, scope } = this.#options;
     // A client that left before, while its access was reviewed, would never be heard to leave again.
     if (output.destroyed || output.closed) return;
     output.once('close', () => this.#stop());
-    this.#unsubscribe = cache.subscribe(scope, {
-      event: (event) => this.#take(event),
-      // Events are delivered on the tick they happen, so everything up to here has been sent.
-      bookmark: (resourceVersion) => this.#reached(resourceVersion),
-      gap: () => this.#end(),
-    });
+    const timer = setTimeout(() => this.#end(), Math.max(0, this.#endsAt - performance.now()));
+    this.#release = [
+      () => clearTimeout(timer),
+      cache.subscribe(scope, { event: (event) => this.#take(event), end: () => this.#end() }),
+    ];
     try {
-      if (!(await this.#sendStart())) return this.#end();
-      await this.#catchUp();
+      await this.#begin();
+      await this.#follow();
+      this.#lag = 0;
+      if (!this.#ended && this.#options.watch.bookmarks) this.#awaitBookmark();
     } catch (error) {
-      const status = (
-        error instanceof ApiError ? error : new ApiError('InternalError', 'Internal error occurred')
-      ).toStatus();
-      this.#write(encode('ERROR', status));
-      this.#end();
-      if (!(error instanceof ApiError)) throw error;
+      this.#fail(error);
+    }
+    await this.#over.promise;
+  }
+
+  /** Sends what the client is to see before the first event, and finds where it begins. */
+  async #begin(): Promise<void> {
+    const { cache, watch, format, encoder } = this.#options;
+    const { resourceVersion } = watch;
+    if (!watch.sendInitialEvents) {
+      // Whoever does not care for the state and names no version begins now.
+      const isNow = resourceVersion === undefined || resourceVersion === 0n;
+      this.#position = isNow ? cache.resourceVersion : resourceVersion;
       return;
     }
-    if (this.#ended) return;
-    this.#timers.push(setTimeout(() => this.#end(), watch.timeoutSeconds * 1000));
-    if (watch.bookmarks) this.#timers.push(setInterval(() => this.#sendBookmark(), bookmarkPeriodMs));
-  }
-
-  #take(event: SessionEvent): void {
-    if (this.#waiting === undefined) this.#send(event);
-    else if (this.#waiting.length < longestQueue) this.#waiting.push(event);
-    else this.#cut();
-  }
-
-  /** Sends what came meanwhile at the client's pace; from then on events go out on the tick they happen. */
-  async #catchUp(): Promise<void> {
-    while (this.#waiting !== undefined && !this.#ended) {
-      const waiting = this.#waiting;
-      this.#waiting = waiting.length === 0 ? undefined : [];
-      for (const event of waiting) {
-        this.#send(event);
-        await this.#drained();
-      }
-    }
-  }
-
-  /** Sends what the client must see before live events. False when the watch cannot start where it asks to. */
-  async #sendStart(): Promise<boolean> {
-    const { watch } = this.#options;
-    if (watch.sendInitialEvents) {
-      await this.#sendState(watch.resourceVersion);
-      if (watch.bookmarks) this.#write(this.#bookmark({ initialEventsEnd: true }));
-      return true;
-    }
-    if (watch.resourceVersion === undefined || watch.resourceVersion === 0n) {
-      await this.#sendCachedState();
-      return true;
-    }
-    return await this.#replay(watch.resourceVersion);
+    await this.#sendState(resourceVersion);
+    if (this.#ended || !watch.bookmarks) return;
+    const columns = this.#columns();
+    this.#writer.write(encoder.bookmark(this.#position, format, { columns, initialEventsEnd: true }));
   }
 
   async #sendState(notOlderThan: bigint | undefined): Promise<void> {
-    const { cache, readState } = this.#options;
-    if (notOlderThan !== undefined && notOlderThan <= cache.resourceVersion) return await this.#sendCachedState();
-    const { sessions, resourceVersion } = await readState(notOlderThan);
+    const { cache, scope, selection, readState } = this.#options;
+    const isCached = notOlderThan !== undefined && notOlderThan <= cache.resourceVersion;
+    // The cache's own are read on one tick with its version.
+    const { sessions, resourceVersion } = isCached
+      ? { sessions: cache.list(scope), resourceVersion: cache.resourceVersion }
+      : await readState(notOlderThan);
     this.#position = resourceVersion;
-    await this.#sendSessions(sessions);
-  }
-
-  async #sendCachedState(): Promise<void> {
-    const { cache, scope } = this.#options;
-    this.#position = cache.resourceVersion;
-    await this.#sendSessions(cache.list(scope));
-  }
-
-  async #sendSessions(sessions: readonly Session[]): Promise<void> {
     for (const session of sessions) {
       if (this.#ended) return;
-      if (!this.#options.selection.matches(session)) continue;
-      this.#sendLine('ADDED', session);
-      await this.#drained();
+      if (selection.matches(session)) await this.#writer.gather(this.#line('ADDED', session));
     }
+    await this.#writer.flush();
   }
 
-  async #replay(from: bigint): Promise<boolean> {
+  /** Sends what the log has after the client's position, at the client's pace, until there is no more. */
+  async #follow(): Promise<void> {
     const { cache, scope } = this.#options;
-    const events = cache.eventsSince(from, scope);
-    if (events === undefined) {
-      const message = `too old resource version: ${from} (${cache.resourceVersion})`;
-      this.#write(encode('ERROR', new ApiError('Expired', message).toStatus()));
-      return false;
+    let began = false;
+    while (!this.#ended) {
+      const events = cache.eventsSince(this.#position, scope);
+      if (events === undefined) {
+        // Only its beginning may be fetched from afar: a client that falls out of the log is too slow for it.
+        if (began) return this.#cut();
+        await cache.reachBack(this.#position);
+        continue;
+      }
+      began = true;
+      if (events.length === 0) {
+        // On this very tick: the next event finds the client current.
+        this.#current = true;
+        return;
+      }
+      for (const event of events) {
+        if (this.#ended) return;
+        const line = this.#lineOf(event);
+        if (line !== undefined) await this.#writer.gather(line);
+      }
+      await this.#writer.flush();
     }
-    // The ring's events reach to this tick, the queue's begin with it.
-    this.#position = from;
-    for (const event of events) {
-      this.#send(event);
-      await this.#drained();
-    }
-    return true;
   }
 
-  /** Waits until the client has taken what was written, if it lags behind. */
-  async #drained(): Promise<void> {
-    const { output } = this.#options;
-    if (this.#ended || !output.writableNeedDrain) return;
-    await new Promise<void>((resolve) => {
-      const done = () => {
-        output.off('drain', done);
-        output.off('close', done);
-        resolve();
-      };
-      output.on('drain', done);
-      output.on('close', done);
-    });
+  /** An event on the tick on which it happens. */
+  #take(event: SessionEvent): void {
+    if (!this.#current) {
+      if (this.#lag !== undefined) this.#lag += 1;
+      if ((this.#lag ?? 0) > (this.#options.longestLag ?? longestLag)) this.#cut();
+      return;
+    }
+    try {
+      const line = this.#lineOf(event);
+      if (line === undefined) return;
+      this.#writer.write(line);
+      if (this.#writer.lags) void this.#catchUp();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** Lets a client that has not taken what it was sent do so, and goes on from there. */
+  async #catchUp(): Promise<void> {
+    this.#current = false;
+    try {
+      await this.#writer.flush();
+      await this.#follow();
+      this.#lag = 0;
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
   /** A change as this client sees it: leaving its selection is DELETED, entering it is ADDED. */
-  #send(event: SessionEvent): void {
-    if (event.resourceVersion <= this.#position) return;
+  #lineOf(event: SessionEvent): Buffer | undefined {
+    if (event.resourceVersion <= this.#position) return undefined;
     this.#position = event.resourceVersion;
     const { selection } = this.#options;
     const before = event.previous !== undefined && selection.matches(event.previous);
     const after = event.type !== 'DELETED' && selection.matches(event.current);
-    if (after) this.#sendLine(before ? 'MODIFIED' : 'ADDED', event.current);
-    else if (before) this.#sendLine('DELETED', event.type === 'DELETED' ? event.current : lastSeen(event));
+    if (after) return this.#line(before ? 'MODIFIED' : 'ADDED', event.current);
+    return before ? this.#line('DELETED', event.departed) : undefined;
   }
 
-  #sendLine(type: 'ADDED' | 'MODIFIED' | 'DELETED', session: Session): void {
-    this.#write(this.#options.encoder.event(type, session, this.#options.format, this.#columns()));
+  #line(type: 'ADDED' | 'MODIFIED' | 'DELETED', session: Session): Buffer {
+    return this.#options.encoder.event(type, session, this.#options.format, this.#columns());
   }
 
   #columns(): 'include' | 'omit' {
@@ -182,52 +186,53 @@ export class WatchStream {
     return columns;
   }
 
-  #reached(resourceVersion: bigint): void {
-    if (this.#waiting === undefined && resourceVersion > this.#position) this.#position = resourceVersion;
-  }
-
-  #sendBookmark(): void {
-    this.#reached(this.#options.cache.resourceVersion);
-    this.#write(this.#bookmark({ initialEventsEnd: false }));
-  }
-
-  #bookmark({ initialEventsEnd }: { initialEventsEnd: boolean }): Buffer {
-    return this.#options.encoder.bookmark(this.#position, this.#options.format, {
-      columns: this.#columns(),
-      initialEventsEnd,
+  /** About once a minute, and once more shortly before the end. */
+  #awaitBookmark(): void {
+    const leftMs = this.#endsAt - performance.now() - lastBookmarkMs;
+    if (leftMs < 0) return;
+    this.#bookmark = this.#options.cache.secondHand.after(Math.min(bookmarkPeriodMs, leftMs), () => {
+      this.#sendBookmark();
+      this.#awaitBookmark();
     });
   }
 
-  #write(line: Buffer): void {
-    const { output } = this.#options;
+  #sendBookmark(): void {
+    const { cache, encoder, format } = this.#options;
+    // Events go out on the tick on which they happen, so everything up to here has been sent. A client that named a
+    // version from the future hears nothing before that.
+    if (!this.#current || cache.resourceVersion < this.#position) return;
+    this.#position = cache.resourceVersion;
+    this.#writer.write(encoder.bookmark(this.#position, format, { columns: this.#columns(), initialEventsEnd: false }));
+  }
+
+  /** An error once the headers are sent is an event (k8s.io/apiserver, newErrWatcher). */
+  #fail(error: unknown): void {
     if (this.#ended) return;
-    output.write(line);
-    // While the state goes out, its own pace is the client's; what piles up then is bounded by the queue.
-    if (this.#waiting === undefined && output.writableLength > backlogLimitBytes) this.#cut();
+    const known = error instanceof ApiError ? error : new ApiError('InternalError', 'Internal error occurred');
+    // Where kube-apiserver does not answer, the client need not list again: it comes back to where it was.
+    if (known.reason !== 'ServiceUnavailable') this.#writer.write(encode('ERROR', known.toStatus()));
+    if (known !== error) this.#over.reject(error);
+    this.#end();
   }
 
   /** Ends a client that does not keep up. */
   #cut(): void {
-    this.#options.output.destroy();
     this.#stop();
+    this.#options.output.destroy();
   }
 
   /** A clean end of the stream: the client resumes. */
   #end(): void {
     if (this.#ended) return;
     this.#stop();
-    this.#options.output.end();
+    this.#writer.end();
   }
 
   #stop(): void {
+    if (this.#ended) return;
     this.#ended = true;
-    this.#unsubscribe();
-    for (const timer of this.#timers.splice(0)) clearTimeout(timer);
+    for (const release of this.#release.splice(0)) release();
+    this.#bookmark();
+    this.#over.resolve();
   }
-}
-
-/** The state before the change under the change's resourceVersion, as kube-apiserver's watch cache sends it. */
-function lastSeen({ previous, current, resourceVersion }: SessionEvent): Session {
-  const last = previous ?? current;
-  return { ...last, metadata: { ...last.metadata, resourceVersion: String(resourceVersion) } };
 }

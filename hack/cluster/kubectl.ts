@@ -16,6 +16,8 @@ export interface KubectlOptions {
   stdin?: string;
   /** Default: the admin's. */
   kubeconfig?: string;
+  /** Variables of its environment besides our own. */
+  env?: Record<string, string>;
   signal?: AbortSignal;
 }
 
@@ -25,9 +27,9 @@ export type Kubectl = (args: string[], options?: KubectlOptions) => Promise<Kube
 /** A kubectl for the cluster in `dir` that neither reads nor writes the user's own ~/.kube. */
 export function createKubectl(command: Command, options: { dir: string; kubeconfig: string }): Kubectl {
   const base = { ...process.env, KUBECACHEDIR: join(options.dir, 'kubectl-cache'), KUBERC: 'off' };
-  return async (args, { stdin, kubeconfig, signal } = {}) => {
+  return async (args, { stdin, kubeconfig, env, signal } = {}) => {
     const child = spawn(command.file, [...command.args, ...args], {
-      env: { ...base, KUBECONFIG: kubeconfig ?? options.kubeconfig },
+      env: { ...base, ...env, KUBECONFIG: kubeconfig ?? options.kubeconfig },
       stdio: ['pipe', 'pipe', 'pipe'],
       ...(signal === undefined ? {} : { signal }),
     });

@@ -1,11 +1,16 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 
-/** A way to a server on this machine that can be cut: what goes over it then is reset, and nobody gets a connection. */
+/**
+ * A way to a server on this machine that can be cut (what goes over it then is reset, and nobody gets a connection) and that
+ * can be held up (nothing comes through any more, and nobody is told).
+ */
 export class Relay {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  readonly #ways = new Map<Socket, Socket>();
   #cut = false;
+  #held = false;
 
   private constructor(port: number) {
     this.#server = createServer((client) => {
@@ -35,6 +40,17 @@ export class Relay {
     for (const socket of this.#sockets) socket.resetAndDestroy();
   }
 
+  /** Nothing comes through until {@link release}; connections stay, and new ones are taken. */
+  hold(): void {
+    this.#held = true;
+    for (const [from, to] of this.#ways) from.unpipe(to).pause();
+  }
+
+  release(): void {
+    this.#held = false;
+    for (const [from, to] of this.#ways) from.pipe(to);
+  }
+
   heal(): void {
     this.#cut = false;
   }
@@ -50,8 +66,10 @@ export class Relay {
     from.on('error', () => to.destroy());
     from.once('close', () => {
       this.#sockets.delete(from);
+      this.#ways.delete(from);
       to.destroySoon();
     });
-    from.pipe(to);
+    this.#ways.set(from, to);
+    if (!this.#held) from.pipe(to);
   }
 }

@@ -66,36 +66,51 @@ export class SojournProcesses {
   /** Starts the aggregated API server and waits until it is ready. */
   async startApiserver(): Promise<SupervisedProcess> {
     const { sojournApiserver: port, sojournApiserverOperations: operationsPort } = this.ports;
-    return await this.#startApiserver({ name: 'sojourn-apiserver', port, operationsPort, flags: [] });
+    return await this.#startApiserver({ name: 'sojourn-apiserver', port, operationsPort, flags: [], nodeFlags: [] });
   }
 
-  /** Starts one more API server beside the first, which kube-apiserver does not know of, and waits until it is ready. */
-  async startApiserverReplica(name: string, flags: readonly string[] = []): Promise<Replica> {
+  /**
+   * Starts one more API server beside the first, which kube-apiserver does not know of, and waits until it is ready.
+   * @param nodeFlags for Node itself.
+   */
+  async startApiserverReplica(
+    name: string,
+    flags: readonly string[] = [],
+    nodeFlags: readonly string[] = [],
+  ): Promise<Replica> {
     const ports = await this.#portsOf(name);
-    return { process: await this.#startApiserver({ name, ...ports, flags }), ...ports };
+    return { process: await this.#startApiserver({ name, ...ports, flags, nodeFlags }), ...ports };
   }
 
-  async #startApiserver(part: Pick<Part, 'name' | 'port' | 'operationsPort' | 'flags'>): Promise<SupervisedProcess> {
+  async #startApiserver(
+    part: Pick<Part, 'name' | 'port' | 'operationsPort' | 'flags' | 'nodeFlags'>,
+  ): Promise<SupervisedProcess> {
     return await this.#start({
       ...part,
       program: 'apiserver',
       account: accounts.apiserver,
       certificate: this.#plane.pki.sojournApiserver,
       largestHeadersBytes: 98_304,
-      nodeFlags: [],
     });
   }
 
   /** Starts the streaming proxy and waits until it is ready. */
   async startProxy(): Promise<SupervisedProcess> {
     const { sojournProxy: port, sojournProxyOperations: operationsPort } = this.ports;
-    return await this.#startProxy({ name: 'sojourn-proxy', port, operationsPort, flags: [] });
+    return await this.#startProxy({ name: 'sojourn-proxy', port, operationsPort, flags: [], nodeFlags: [] });
   }
 
-  /** Starts one more proxy beside the first, with more flags if given, and waits until it is ready. */
-  async startProxyReplica(name: string, flags: readonly string[] = []): Promise<Replica> {
+  /**
+   * Starts one more proxy beside the first, with more flags if given, and waits until it is ready.
+   * @param nodeFlags for Node itself.
+   */
+  async startProxyReplica(
+    name: string,
+    flags: readonly string[] = [],
+    nodeFlags: readonly string[] = [],
+  ): Promise<Replica> {
     const ports = await this.#portsOf(name);
-    return { process: await this.#startProxy({ name, ...ports, flags }), ...ports };
+    return { process: await this.#startProxy({ name, ...ports, flags, nodeFlags }), ...ports };
   }
 
   async #portsOf(name: string): Promise<{ port: number; operationsPort: number }> {
@@ -103,14 +118,19 @@ export class SojournProcesses {
     return { port: ports[name] ?? 0, operationsPort: ports[`${name}-operations`] ?? 0 };
   }
 
-  async #startProxy(part: Pick<Part, 'name' | 'port' | 'operationsPort' | 'flags'>): Promise<SupervisedProcess> {
+  async #startProxy(
+    part: Pick<Part, 'name' | 'port' | 'operationsPort' | 'flags' | 'nodeFlags'>,
+  ): Promise<SupervisedProcess> {
     return await this.#start({
       ...part,
       program: 'proxy',
       account: accounts.proxy,
       certificate: this.#plane.pki.sojournProxy,
       largestHeadersBytes: 65_536,
-      nodeFlags: ['--min-semi-space-size=16', '--max-semi-space-size=32', '--single-threaded-gc'],
+      nodeFlags: [
+        ...['--min-semi-space-size=16', '--max-semi-space-size=32', '--single-threaded-gc'],
+        ...part.nodeFlags,
+      ],
     });
   }
 

@@ -16,12 +16,13 @@ export interface Departure {
 export class Observer {
   readonly departures = new Map<string, Departure>();
   readonly #present = new Map<string, Sandbox>();
-  readonly #reflector: Reflector<Sandbox>;
+  readonly #reflector: Reflector<Sandbox, Sandbox>;
 
   constructor(client: KubeClient, namespace: string, log: Log) {
-    this.#reflector = new Reflector<Sandbox>({
+    this.#reflector = new Reflector<Sandbox, Sandbox>({
       client,
       log,
+      keep: (sandbox) => sandbox,
       path: `${sandboxApi.path}/namespaces/${namespace}/${sandboxApi.resource}`,
       sink: {
         replaced: (items) => this.#replaced(items),

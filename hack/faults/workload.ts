@@ -76,6 +76,8 @@ export class Workload {
     if (runtime === undefined || ledger.open.filter((entry) => entry.runtime === runtime.name).length >= runtime.most)
       return;
     const body = {
+      apiVersion: 'sojourn.dev/v1alpha1',
+      kind: 'Session',
       metadata: { generateName: `${runtime.name}-` },
       spec: { runtimeRef: { kind: 'CodeInterpreter', name: runtime.name }, idleTimeout: pick(idleTimeouts) },
     };

@@ -98,7 +98,11 @@ async function createAll({ client }: Cluster, { path, sessions, endAt, signal }:
       // A quarter more, the interval in which activity is written, is added to it: see apis/v1alpha1/deadline.ts.
       const idleMs = Math.max(5_000, (endAt - Date.now()) / 1.25);
       const spec = { runtimeRef: { kind: 'CodeInterpreter', name: 'none' }, idleTimeout: `${Math.round(idleMs)}ms` };
-      await client.request({ method: 'POST', path, body: { metadata: { generateName: 's-' }, spec } });
+      await client.request({
+        method: 'POST',
+        path,
+        body: { apiVersion: 'sojourn.dev/v1alpha1', kind: 'Session', metadata: { generateName: 's-' }, spec },
+      });
     }
   };
   await Promise.all(Array.from({ length: creators }, creator));

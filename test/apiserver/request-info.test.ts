@@ -22,6 +22,12 @@ describe('parse of the request line', () => {
     ],
     ['GET', `${base}/namespaces/a/sessions/b/proxy//x`, { verb: 'get', subpath: '//x' }],
     ['GET', `${base}/namespaces/a/sessions/%62`, { name: 'b' }],
+    ['GET', `${base}/namespaces/a/sessions/?watch=FALSE`, { verb: 'list', namespace: 'a', name: undefined }],
+    ['GET', `${base}/namespaces/a/sessions//`, { verb: 'list', name: undefined }],
+    ['GET', `${base}/namespaces/a/sessions/b/`, { verb: 'get', name: 'b', subresource: undefined }],
+    ['GET', `${base}/namespaces/a/sessions/b/proxy/`, { verb: 'get', subresource: 'proxy', subpath: '/' }],
+    ['GET', `${base}/sessions?fieldSelector=metadata.name%3Db,metadata.name%3Da`, { verb: 'list', name: 'a' }],
+    ['GET', `${base}/sessions?fieldSelector=metadata.name%3Da&limit=x`, { verb: 'list', name: undefined }],
   ];
   for (const [method, target, expected] of good) {
     it(`${method} ${target} is ${JSON.stringify(expected)}`, () => {
@@ -39,7 +45,6 @@ describe('parse of the request line', () => {
     ['GET', `${base}/namespaces/a/sessions/b%00`, 404],
     ['GET', `${base}/namespaces/a/sessions/%ff`, 400],
     ['GET', `${base}/namespaces//sessions/b`, 404],
-    ['GET', `${base}/namespaces/a/sessions/`, 404],
     ['GET', `${base}/namespaces/a/secrets/b`, 404],
     ['GET', `${base}/namespaces/a/sessions/b/log/x`, 404],
     ['GET', `${base}/sessions/b`, 404],

@@ -30,7 +30,12 @@ describe('watches of sessions', () => {
     return await env.client.request<Session>({
       method: 'POST',
       path: path(),
-      body: { metadata: { name, labels }, spec: { runtimeRef: { kind: 'CodeInterpreter', name: 'none' } } },
+      body: {
+        apiVersion: 'sojourn.dev/v1alpha1',
+        kind: 'Session',
+        metadata: { name, labels },
+        spec: { runtimeRef: { kind: 'CodeInterpreter', name: 'none' } },
+      },
     });
   }
 

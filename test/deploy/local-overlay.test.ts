@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { validations } from '../../apiserver/guard.ts';
+import { guardRequirements } from '../../apiserver/guard.ts';
 import { ensureBinaries } from '../../hack/kube/binaries.ts';
 import { checkout } from '../../hack/start/places.ts';
 
@@ -29,12 +29,13 @@ describe('deploy/overlays/local', () => {
     expect(local.get('Service sojourn-apiserver')).to.contain('externalName: localhost');
   });
 
-  it('has as many rules of the guard as the API server insists on', async () => {
-    const policy = (await render('base')).get('ValidatingAdmissionPolicy sojourn-session-guard') ?? '';
-    const [, rules = ''] = policy.split(/^ {2}validations:$/m);
-    expect(
-      [...(rules.split(/^ {2}variables:$/m)[0]?.matchAll(/^ {2}- expression:|^ {4}expression:/gm) ?? [])].length,
-    ).to.equal(validations);
+  it('has as many rules of each guard as the API server insists on', async () => {
+    const base = await render('base');
+    for (const { name, validations } of guardRequirements) {
+      const [, rules = ''] = (base.get(`ValidatingAdmissionPolicy ${name}`) ?? '').split(/^ {2}validations:$/m);
+      const [own = ''] = rules.split(/^ {2}variables:$/m);
+      expect([...own.matchAll(/^ {2}- expression:|^ {4}expression:/gm)], name).to.have.length(validations);
+    }
   });
 
   it('gives our accounts no wildcard, no impersonation and no Secrets but their own', async () => {

@@ -17,7 +17,7 @@ async function shell(script: string): Promise<{ code: number; output: string }> 
 }
 
 /** Documents with commands, in the order in which a newcomer meets them. */
-const manuals = ['README.md', 'proxy/README.md', 'apiserver/README.md'];
+const manuals = ['README.md', 'proxy/README.md', 'apiserver/README.md', 'daemon/README.md'];
 
 describe('the documentation', () => {
   const env = useCluster();

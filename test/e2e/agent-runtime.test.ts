@@ -30,7 +30,12 @@ describe('an agent of one’s own', () => {
     await env.client.request({
       method: 'POST',
       path: `/apis/sojourn.dev/v1alpha1/namespaces/${space.name}/sessions`,
-      body: { metadata: { name: 'agent' }, spec: { runtimeRef: { kind: 'AgentRuntime', name: 'echo' } } },
+      body: {
+        apiVersion: 'sojourn.dev/v1alpha1',
+        kind: 'Session',
+        metadata: { name: 'agent' },
+        spec: { runtimeRef: { kind: 'AgentRuntime', name: 'echo' } },
+      },
     });
     await env.kubectl(['create', 'serviceaccount', 'caller', '-n', space.name]);
     const binding = ['create', 'rolebinding', 'caller', '-n', space.name, '--clusterrole=sojourn-session-user'];

@@ -473,7 +473,12 @@ describe('what the aggregator changes', () => {
     await env.client.request({
       method: 'POST',
       path: `/apis/sojourn.dev/v1alpha1/namespaces/${space.name}/sessions`,
-      body: { metadata: { name: 'raw' }, spec: { runtimeRef: { kind: 'AgentRuntime', name: 'raw' } } },
+      body: {
+        apiVersion: 'sojourn.dev/v1alpha1',
+        kind: 'Session',
+        metadata: { name: 'raw' },
+        spec: { runtimeRef: { kind: 'AgentRuntime', name: 'raw' } },
+      },
     });
     await env.kubectl(['create', 'serviceaccount', 'caller', '-n', space.name]);
     const binding = ['create', 'rolebinding', 'caller', '-n', space.name, '--clusterrole=sojourn-session-user'];

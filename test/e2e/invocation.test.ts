@@ -26,7 +26,12 @@ describe('an invocation', () => {
     await env.client.request({
       method: 'POST',
       path: base(),
-      body: { metadata: { name: 'box' }, spec: { runtimeRef: { kind: 'CodeInterpreter', name: 'py' } } },
+      body: {
+        apiVersion: 'sojourn.dev/v1alpha1',
+        kind: 'Session',
+        metadata: { name: 'box' },
+        spec: { runtimeRef: { kind: 'CodeInterpreter', name: 'py' } },
+      },
     });
     await env.kubectl(['create', 'serviceaccount', 'agent', '-n', space.name]);
     const binding = ['create', 'rolebinding', 'agent', '-n', space.name, '--clusterrole=sojourn-session-user'];
@@ -169,7 +174,12 @@ describe('an invocation', () => {
     await env.client.request({
       method: 'POST',
       path: base(),
-      body: { metadata: { name: 'fresh' }, spec: { runtimeRef: { kind: 'CodeInterpreter', name: 'py' } } },
+      body: {
+        apiVersion: 'sojourn.dev/v1alpha1',
+        kind: 'Session',
+        metadata: { name: 'fresh' },
+        spec: { runtimeRef: { kind: 'CodeInterpreter', name: 'py' } },
+      },
     });
     const answer = await call('proxy', `${base()}/fresh/proxy/api/execute`, {
       method: 'POST',

@@ -16,7 +16,12 @@ describe('when the API server is killed', () => {
     const creator = async (worker: number) => {
       for (let index = 0; !stop; index += 1) {
         const name = `s-${worker}-${index}`;
-        const body = { metadata: { name }, spec: { runtimeRef: { kind: 'CodeInterpreter', name: 'none' } } };
+        const body = {
+          apiVersion: 'sojourn.dev/v1alpha1',
+          kind: 'Session',
+          metadata: { name },
+          spec: { runtimeRef: { kind: 'CodeInterpreter', name: 'none' } },
+        };
         try {
           const session = await env.client.request<Session>({ method: 'POST', path: path(), body });
           acknowledged.push(session.metadata.name ?? '');

@@ -32,7 +32,12 @@ export async function readySession(
   { name, kind = 'CodeInterpreter', runtime, spec }: NewSession,
 ): Promise<Session> {
   const path = sessionsPath(namespace);
-  const body = { metadata: { name }, spec: { ...spec, runtimeRef: { kind, name: runtime } } };
+  const body = {
+    apiVersion: 'sojourn.dev/v1alpha1',
+    kind: 'Session',
+    metadata: { name },
+    spec: { ...spec, runtimeRef: { kind, name: runtime } },
+  };
   await env.client.request({ method: 'POST', path, body });
   return await until(`session ${name} to be ready`, async () => {
     const session = await env.client.request<Session>({ path: `${path}/${name}` });

@@ -42,8 +42,8 @@ describe('session rules', () => {
 
   it('names every field that is wrong, with its rule', () => {
     const causes = specCauses({ ...spec, idleTimeout: '10h', maxDuration: '9h' }, limits);
-    expect(causes.map(({ field }) => field)).to.deep.equal(['spec.maxDuration', 'spec.idleTimeout']);
-    expect(causes[0]?.message).to.contain('maxSessionDuration (8h)');
+    expect(causes.map(({ field }) => field)).to.deep.equal(['spec.idleTimeout', 'spec.maxDuration']);
+    expect(causes[1]?.message).to.contain('maxSessionDuration (8h)');
   });
 
   it('refuses names that cannot be a Pod’s and accepts prefixes that end in a dash', () => {

@@ -1,0 +1,226 @@
+import { expect } from 'chai';
+import { parse as parseYaml } from 'yaml';
+import { loadClusterConfig } from '../../../../apis/client/kubeconfig.ts';
+import type { Session } from '../../../../apis/v1alpha1/types.ts';
+import type { TestCluster } from '../../../support/cluster.ts';
+import { until } from '../../../support/until.ts';
+import type { Step } from './compare.ts';
+import { differencesBetween } from './differences.ts';
+import { type NormalAnswer, Normalizer } from './normalize.ts';
+import { Side, type SideName } from './side.ts';
+import { useTwin } from './twin.ts';
+import { Wire, type WireAnswer, type WireRequest } from './wire.ts';
+
+/** Requests that change nothing, so that all cases of a suite share their objects. */
+export interface ReadCase {
+  name: string;
+  requests: readonly Step[];
+}
+
+/** The objects that every case finds: `a0` … `a5`, the even ones of runtime `none`, `a4` and `a5` running. */
+const count = 6;
+export const suiteLabel = 'suite';
+
+/** Columns that a Session and its twin both have, and that tell no time. */
+const commonColumns = ['Name', 'Runtime', 'Phase', 'User'];
+
+/** How many cases are under way at once: many wait for their time to be over. */
+const parallel = 24;
+
+/** Declares one test for each case; all requests are on their way from the beginning of the suite on. */
+export function compareReads(env: TestCluster, cases: readonly ReadCase[]): void {
+  useTwin(env);
+  const space = env.namespace('reads');
+  const results = new Map<ReadCase, Promise<string[]>>();
+  let wire: Wire | undefined;
+  before('objects are made and all requests are sent', async function () {
+    this.timeout(120_000);
+    const open = new Wire(await loadClusterConfig(env.cluster.plane.kubeconfigs.admin));
+    wire = open;
+    const given = await makeObjects(env, open, space.name);
+    const waiting = [...cases];
+    const worker = async () => {
+      for (let one = waiting.shift(); one !== undefined; one = waiting.shift()) {
+        const run = compare(open, one, space.name, given);
+        run.catch(() => undefined);
+        results.set(one, run);
+        await Promise.allSettled([run]);
+      }
+    };
+    await Promise.all(Array.from({ length: parallel }, worker));
+  });
+  after(async () => {
+    await wire?.close();
+  });
+  for (const one of cases) {
+    it(one.name, async () => {
+      expect((await results.get(one))?.join('\n')).to.equal('');
+    });
+  }
+}
+
+async function compare(
+  wire: Wire,
+  one: ReadCase,
+  namespace: string,
+  given: Record<SideName, Session>,
+): Promise<string[]> {
+  const answersOf = async (name: SideName): Promise<NormalAnswer[]> => {
+    const side = new Side(name, { namespace, name: 'a0' });
+    side.given = given[name];
+    const normalizer = new Normalizer(side, { managedFields: 'ignore' });
+    const columns = new Columns();
+    const normal: NormalAnswer[] = [];
+    for (const step of one.requests) {
+      const answer = await wire.send(step(side));
+      side.answers.push(answer);
+      normal.push(normalizer.answer(comparable(answer, columns)));
+    }
+    return normal;
+  };
+  const [session, twin] = await Promise.all([answersOf('session'), answersOf('twin')]);
+  return differencesBetween({ answers: session }, { answers: twin });
+}
+
+/** Makes the same objects on both sides, with the same status, and tells the first of each. */
+async function makeObjects(env: TestCluster, wire: Wire, namespace: string): Promise<Record<SideName, Session>> {
+  const runtimes = `/apis/runtime.agentcube.volcano.sh/v1alpha1/namespaces/${namespace}/codeinterpreters`;
+  const spec = { authMode: 'sojourn', template: { image: 'local/none' } };
+  const apiVersion = 'runtime.agentcube.volcano.sh/v1alpha1';
+  const body = { apiVersion, kind: 'CodeInterpreter', metadata: { name: 'other' }, spec };
+  await env.client.request({ method: 'POST', path: runtimes, body });
+  const sides = (['session', 'twin'] as const).map((name) => new Side(name, { namespace, name: 'a0' }));
+  const [sessions, twins] = sides as [Side, Side];
+  for (const side of sides) {
+    for (let i = 0; i < count; i += 1) {
+      const metadata = { name: `a${i}`, labels: labelsOf(i, namespace), annotations: { note: `number ${i}` } };
+      const runtimeRef = { kind: 'CodeInterpreter', name: i % 2 === 0 ? 'none' : 'other' };
+      const object = side.manifest({ metadata, spec: { runtimeRef, suspended: i < 4 } });
+      const headers = { 'content-type': 'application/json' };
+      const made = await wire.send({ method: 'POST', path: side.collection, body: object, headers });
+      expect(made.status, made.text).to.equal(201);
+    }
+  }
+  let last = '';
+  const atRest = await until('the sessions to be at rest', async () => {
+    const { items } = await env.client.request<{ items: Session[] }>({ path: sessions.collection });
+    const seen = items.map(({ metadata }) => metadata.resourceVersion).join();
+    const isAtRest = seen === last && items.every(({ status }) => ['Suspended', 'Ready'].includes(status?.phase ?? ''));
+    last = seen;
+    return isAtRest ? items : undefined;
+  });
+  for (const { metadata, status } of atRest) {
+    const patch = { method: 'PATCH', path: `${twins.item(metadata.name)}/status`, body: { status } } as const;
+    await env.client.request({ ...patch, contentType: 'application/merge-patch+json' });
+  }
+  return { session: await writtenLast(env, sessions), twin: await writtenLast(env, twins) };
+}
+
+/** The first object, written again, so that all others are there at its version. */
+async function writtenLast(env: TestCluster, side: Side): Promise<Session> {
+  const body = { metadata: { annotations: { last: 'yes' } } };
+  const contentType = 'application/merge-patch+json';
+  return await env.client.request<Session>({ method: 'PATCH', path: side.item(), body, contentType });
+}
+
+function labelsOf(i: number, suite: string): Record<string, string> {
+  return {
+    [suiteLabel]: suite,
+    i: String(i),
+    parity: i % 2 === 0 ? 'even' : 'odd',
+    'example.com/half': i < 3 ? 'first' : 'second',
+    ...(i === 5 ? { empty: '' } : {}),
+  };
+}
+
+/** The columns of the last Table; only the first event of a watch tells them. */
+class Columns {
+  names: string[] = [];
+}
+
+/** An answer without the versions of lists and bookmarks, tokens, the columns that only one side has, and the form of YAML. */
+function comparable(answer: WireAnswer, columns: Columns): WireAnswer {
+  const type = String(answer.headers['content-type'] ?? '');
+  if (type.startsWith('application/yaml')) {
+    const value: unknown = parseYaml(answer.text);
+    const headers = { ...answer.headers, 'content-type': `${type} as JSON` };
+    return { ...answer, headers, text: JSON.stringify(shaped(value, columns)) };
+  }
+  const lines = answer.text.startsWith('{\n') ? [answer.text] : answer.text.split('\n').filter((line) => line !== '');
+  const indent = answer.text.startsWith('{\n') ? 2 : undefined;
+  const text = lines
+    .filter((line) => !isPlainBookmark(line))
+    .map((line) => (line.startsWith('{') ? JSON.stringify(shaped(JSON.parse(line), columns), null, indent) : line));
+  return { ...answer, text: text.join('\n') };
+}
+
+/** A bookmark but for the marked one, which comes when it is time, and not because of what was asked. */
+function isPlainBookmark(line: string): boolean {
+  return line.startsWith('{"type":"BOOKMARK"') && !line.includes('initial-events-end');
+}
+
+interface Document {
+  type?: string;
+  kind?: string;
+  metadata?: { resourceVersion?: string; continue?: string };
+  object?: Document;
+  items?: unknown;
+  message?: string;
+  columnDefinitions?: { name: string; type: string; format: string; priority: number }[] | null;
+  rows?: { cells: unknown[] }[];
+}
+
+function shaped(value: unknown, columns: Columns): unknown {
+  const document = value as Document;
+  if (document.object !== undefined && document.type !== undefined) {
+    const object = shaped(document.object, columns) as Document;
+    return { ...document, object: document.type === 'BOOKMARK' ? withoutVersions(object) : object };
+  }
+  if (document.kind === 'Table') return shapedTable(document, columns);
+  if (document.items !== undefined) return { ...document, metadata: withoutListVersion(document.metadata) };
+  if (document.kind === 'Status')
+    return { ...document, message: document.message?.replace(/(current: |version: 1 \()\d+/, '$1N') };
+  return document;
+}
+
+function shapedTable(table: Document, columns: Columns): Document {
+  const { columnDefinitions, rows = [] } = table;
+  if (columnDefinitions) columns.names = columnDefinitions.map(({ name }) => name);
+  const shown = commonColumns.map((name) => columns.names.indexOf(name));
+  const isList = rows.length !== 1 || table.metadata?.continue !== undefined;
+  return {
+    ...table,
+    metadata: isList ? withoutListVersion(table.metadata) : (table.metadata ?? {}),
+    ...(columnDefinitions
+      ? { columnDefinitions: shown.map((at) => columnDefinitions[at]).map((column) => withoutDescription(column)) }
+      : {}),
+    rows: rows.map((row) => ({ ...row, cells: shown.map((at) => row.cells[at]) })),
+  } as Document;
+}
+
+function withoutDescription(column: object | undefined): object {
+  return { ...column, description: '' };
+}
+
+function withoutListVersion(metadata: Document['metadata']): NonNullable<Document['metadata']> {
+  return {
+    ...metadata,
+    ...(metadata?.resourceVersion === undefined ? {} : { resourceVersion: 'LIST' }),
+    ...(metadata?.continue ? { continue: 'TOKEN' } : {}),
+  };
+}
+
+function withoutVersions(bookmark: Document): unknown {
+  return JSON.parse(JSON.stringify(bookmark).replace(/"resourceVersion":"\d+"/g, '"resourceVersion":"BOOKMARK"'));
+}
+
+/** A list of the suite's namespace. */
+export function listed(side: Side, query: string, headers: Record<string, string> = {}): WireRequest {
+  return { method: 'GET', path: side.collection, query, headers };
+}
+
+/** The same objects across namespaces, where others may be there too. */
+export function listedEverywhere(side: Side, query = ''): WireRequest {
+  const own = `labelSelector=${suiteLabel}%3D${side.namespace}`;
+  return { method: 'GET', path: side.everywhere, query: query === '' ? own : `${query}&${own}` };
+}
