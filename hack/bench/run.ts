@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { type Cluster, startCluster } from '../cluster/cluster.ts';
 import { ensureBinaries } from '../kube/binaries.ts';
 import type { Reporter } from '../kube/progress.ts';
+import { apiWrites } from './api-writes.ts';
 import { bodies } from './bodies.ts';
 import { coldStart } from './cold-start.ts';
 import type { Benchmark } from './harness/benchmark.ts';
@@ -26,6 +27,7 @@ export const benchmarks: readonly Benchmark[] = [
   watchEvent,
   coldStart,
   warmStart,
+  apiWrites,
   reads,
   writes,
   idleWatchers,
@@ -73,7 +75,7 @@ async function withCluster(options: BenchOptions, run: (cluster: Cluster) => Pro
     report(`${name} ended by itself:\n${logTail}`);
   };
   try {
-    const cluster = await startCluster({ ...options, signal, dir, onExit });
+    const cluster = await startCluster({ ...options, signal, dir, onExit, auditLog: true });
     try {
       const code = await run(cluster);
       return lost > 0 ? 1 : code;

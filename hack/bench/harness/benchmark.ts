@@ -1,7 +1,7 @@
 import type { Cluster } from '../../cluster/cluster.ts';
 
 /** Units of what is measured, as they are printed. */
-export type Unit = 'ms' | 'µs' | 'MB/s' | 'MB' | 'kB';
+export type Unit = 'ms' | 'µs' | 'MB/s' | 'MB' | 'kB' | 'writes';
 
 /** One number that one round of one side gave. */
 export interface Reading {

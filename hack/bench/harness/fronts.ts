@@ -42,7 +42,7 @@ export class Fronts {
   readonly load: LoadGenerator;
   readonly #cluster: Cluster;
   readonly #cores: Cores;
-  readonly #workplace: Workplace;
+  readonly workplace: Workplace;
   readonly #nginx: Nginx | undefined = findNginx();
   readonly #ends: (() => Promise<void> | void)[] = [];
 
@@ -52,7 +52,7 @@ export class Fronts {
   ) {
     this.#cluster = cluster;
     this.#cores = cores;
-    this.#workplace = workplace;
+    this.workplace = workplace;
     this.direct = fronts.direct;
     this.proxy = fronts.proxy;
     this.aggregated = fronts.aggregated;
@@ -134,7 +134,7 @@ export class Fronts {
   async close(): Promise<void> {
     this.load.close();
     for (const end of this.#ends.splice(0).reverse()) await end();
-    await this.#workplace.remove();
+    await this.workplace.remove();
   }
 
   #started(front: Front, process: SupervisedProcess): StartedFront {

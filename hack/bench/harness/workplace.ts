@@ -3,10 +3,10 @@ import { fileURLToPath } from 'node:url';
 import type { KubeClient } from '../../../apis/client/transport.ts';
 import type { KubeList } from '../../../apis/machinery/meta.ts';
 import { findCondition } from '../../../apis/machinery/meta.ts';
-import { groupVersion, poolApi, resource, runtimeApi, sandboxApi } from '../../../apis/names.ts';
+import { groupVersion, kind, poolApi, resource, runtimeApi, sandboxApi } from '../../../apis/names.ts';
 import type { SandboxWarmPool } from '../../../apis/v1alpha1/pool-template.ts';
 import type { Sandbox } from '../../../apis/v1alpha1/sandbox.ts';
-import type { Session } from '../../../apis/v1alpha1/types.ts';
+import type { Session, SessionSpec } from '../../../apis/v1alpha1/types.ts';
 import { onCore } from './cores.ts';
 
 const upstreamMain = fileURLToPath(new URL('../upstream/main.ts', import.meta.url));
@@ -73,15 +73,15 @@ export class Workplace {
   }
 
   /** Creates a session and returns once kube-apiserver has said so. */
-  async createSession(name: string, runtime: keyof typeof images): Promise<Session> {
+  async createSession(name: string, runtime: keyof typeof images, spec: Partial<SessionSpec> = {}): Promise<Session> {
     return await this.client.request<Session>({
       method: 'POST',
       path: this.sessions,
       body: {
-        apiVersion: 'sojourn.dev/v1alpha1',
-        kind: 'Session',
+        apiVersion: groupVersion,
+        kind,
         metadata: { name },
-        spec: { runtimeRef: { kind: 'CodeInterpreter', name: runtime } },
+        spec: { runtimeRef: { kind: 'CodeInterpreter', name: runtime }, ...spec },
       },
     });
   }

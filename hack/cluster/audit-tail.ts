@@ -1,8 +1,12 @@
 import { open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { until } from './until.ts';
+import { setTimeout as delay } from 'node:timers/promises';
 
-/** A request as kube-apiserver's audit log tells it (audit.k8s.io/v1 Event), as far as tests look into it. */
+const deadlineMs = 30_000;
+/** kube-apiserver writes lines; nobody tells when. */
+const pollMs = 50;
+
+/** A request as kube-apiserver's audit log tells it (audit.k8s.io/v1 Event), as far as anybody here looks into it. */
 export interface AuditEvent {
   auditID: string;
   stage: string;
@@ -53,13 +57,19 @@ export class AuditTail {
     }
   }
 
-  /** Everything until a request that `isLast` knows. */
+  /**
+   * Everything until a request that `isLast` knows.
+   * @throws Error naming `what` when it does not come within 30 s.
+   */
   async readUntil(what: string, isLast: (event: AuditEvent) => boolean): Promise<AuditEvent[]> {
     const events: AuditEvent[] = [];
-    await until(`${what} in the audit log`, async () => {
+    const deadline = performance.now() + deadlineMs;
+    while (!events.some(isLast)) {
+      if (performance.now() > deadline)
+        throw new Error(`${what} did not come to kube-apiserver's audit log within 30 s`);
+      await delay(pollMs);
       events.push(...(await this.read()));
-      return events.some(isLast);
-    });
+    }
     return events;
   }
 }
