@@ -1,0 +1,25 @@
+/** Test files that run one after the other, on a control plane of their own. */
+export interface Lane {
+  name: string;
+  files: string[];
+}
+
+/** Folders of suites that kill, restart and fill what they run on, or run it without the rest. */
+const rough = ['test/e2e/', 'test/hack/'];
+
+/**
+ * Spreads test files over lanes that run at once: two cores are not busy with one, which mostly waits. What disturbs a
+ * cluster is kept away from what does not, so that no suite sees another one's outage.
+ * @param files paths from the root of the project.
+ */
+export function lanesOf(files: readonly string[]): Lane[] {
+  const isRough = (file: string) => rough.some((folder) => file.startsWith(folder));
+  // The node's suites run nodes of their own on the lane's control plane, so they come before those whose cluster stays.
+  const hasOwnNode = (file: string) => file.startsWith('test/hack/node/');
+  const inOrder = (some: readonly string[]) =>
+    some.toSorted((a, b) => Number(hasOwnNode(b)) - Number(hasOwnNode(a)) || (a < b ? -1 : 1));
+  return [
+    { name: 'parts', files: inOrder(files.filter((file) => !isRough(file))) },
+    { name: 'whole', files: inOrder(files.filter(isRough)) },
+  ].filter((lane) => lane.files.length > 0);
+}
