@@ -1,10 +1,9 @@
 import { ApiError } from '../../apis/machinery/errors.ts';
+import { longestTimerMs } from '../../apis/machinery/time.ts';
 import { parseDuration } from '../../apis/v1alpha1/duration.ts';
 
 /** Time a command gets when its request names none, as PicoD gives it. */
 const defaultTimeoutMs = 60_000;
-/** Longest delay of Node's timers (about 24 days); a longer one would fire at once. */
-const maxTimeoutMs = 2 ** 31 - 1;
 
 /** One command to run, as PicoD's clients ask for it. */
 export interface ExecuteRequest {
@@ -53,7 +52,7 @@ function parseTimeout(value: unknown): number {
     throw new ApiError('BadRequest', `Invalid timeout format: ${error.message}`, { cause: error });
   }
   if (timeoutMs <= 0) throw new ApiError('BadRequest', 'Invalid timeout format: it must be more than zero');
-  return Math.min(timeoutMs, maxTimeoutMs);
+  return Math.min(timeoutMs, longestTimerMs);
 }
 
 function parseWorkingDirectory(value: unknown): string {

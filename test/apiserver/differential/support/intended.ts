@@ -4,7 +4,9 @@
  */
 export const intendedDifferences = {
   admission: 'kube-apiserver runs no admission plugins for aggregated resources',
+  audit: "kube-apiserver's audit has no bodies of requests for aggregated resources",
   size: 'a session may hold 16 KiB in all, because every watcher is sent it',
+  warmNames: 'a session that starts warm is named after its sandbox, which was made before it',
   noStatus: 'there is no /status: a status is computed, never written',
   phaseSelector: 'status.phase can be selected by, and is evaluated in process',
   names: 'names are DNS-1123 labels of at most 63 characters, because Pods and addresses are named after them',
@@ -15,6 +17,18 @@ export const intendedDifferences = {
   pages: 'a path that names nothing is answered by a Status, not by a page of plain text',
   yaml: 'what is wrong with malformed YAML is told in the words of another parser, and YAML above 64 KiB is refused',
   words: 'a malformed duration is told in words, not by its pattern',
+  nesting: 'bodies nested deeper than 1,000 levels and patches deeper than 64 are refused',
+  causes: 'at most 64 causes are told, and long values are cut in messages',
+  namedCreate: "a POST to an item's path creates only an object of that name",
+  columns: 'columns are computed texts, and there are some that a custom resource has nothing for',
+  continueTokens: 'a continue token goes on only with the namespace and selectors of its list',
+  watchPath: 'the path prefix /watch/, deprecated since Kubernetes 1.11, is not served',
+  watchSockets: 'watches are not served over WebSocket',
+  partialWatch: 'a watch as PartialObjectMetadataList is sent single objects, where a custom resource ends it',
+  lateDeletion: 'nobody can add a finalizer to a terminating Sandbox, so a second DELETE can only take one away',
+  dryDeletion: 'a dry run of a deletion that leaves no finalizer is answered as the deletion itself',
+  unsafeDeletion: 'ignoreStoreReadErrorWithClusterBreakingPotential is refused in fewer words',
+  ownersDeletion: 'an owner that is deleted in the foreground may go before what its session owns',
 } as const;
 
 export type IntendedDifference = keyof typeof intendedDifferences;

@@ -1,10 +1,8 @@
 import { useCluster } from '../../support/cluster.ts';
 import { compareCases, type DifferentialCase } from './support/compare.ts';
-import { jsonPatch, mergePatch, patchJson, patchMerge, read, table } from './support/requests.ts';
+import { jsonPatch, mergePatch, patchMerge, read, table } from './support/requests.ts';
 import type { Side } from './support/side.ts';
 
-const one = (op: object) => ({ given: {}, requests: [patchJson([op])] });
-const all = (...ops: object[]) => ({ given: {}, requests: [patchJson(ops)] });
 const merged = (document: unknown, more: Partial<DifferentialCase> = {}) => ({
   given: {},
   requests: [patchMerge(document)],
@@ -24,176 +22,9 @@ const withQuery = (query: Record<string, string | string[]>) => ({
 const sent = (type: string) => ({ given: {}, requests: [patchMerge({}, { headers: { 'content-type': type } })] });
 const uid = '99999999-9999-4999-8999-999999999999';
 
-describe('patches of sessions and of their twin', () => {
+describe('merge patches of sessions and of their twin, and what a patch is sent as', () => {
   const env = useCluster();
   compareCases(env, [
-    ...table('a JSON patch', {
-      'without operations': all(),
-      'that is null': { given: {}, requests: [patchJson('null')] },
-      'that adds labels': one({ op: 'add', path: '/metadata/labels', value: { a: 'b' } }),
-      'that adds a label where there are none': one({ op: 'add', path: '/metadata/labels/a', value: 'b' }),
-      'that adds a label': {
-        ...labelled,
-        requests: [patchJson([{ op: 'add', path: '/metadata/labels/c', value: '3' }])],
-      },
-      'that adds a label with a slash': {
-        ...labelled,
-        requests: [patchJson([{ op: 'add', path: '/metadata/labels/x.io~1c', value: '3' }])],
-      },
-      'that adds a label with a tilde': {
-        ...labelled,
-        requests: [patchJson([{ op: 'add', path: '/metadata/labels/x~0c', value: '3' }])],
-      },
-      'that removes a label': { ...labelled, requests: [patchJson([{ op: 'remove', path: '/metadata/labels/a' }])] },
-      'that removes what is not there': {
-        ...labelled,
-        requests: [patchJson([{ op: 'remove', path: '/metadata/labels/z' }])],
-      },
-      'that replaces a label': {
-        ...labelled,
-        requests: [patchJson([{ op: 'replace', path: '/metadata/labels/a', value: '9' }])],
-      },
-      'that replaces what is not there': {
-        ...labelled,
-        requests: [patchJson([{ op: 'replace', path: '/metadata/labels/z', value: '9' }])],
-      },
-      'that replaces below what is not there': one({ op: 'replace', path: '/metadata/nothing/z', value: '9' }),
-      'that tests and changes': {
-        ...labelled,
-        requests: [
-          patchJson([
-            { op: 'test', path: '/metadata/labels/a', value: '1' },
-            { op: 'replace', path: '/metadata/labels/a', value: '2' },
-          ]),
-        ],
-      },
-      'whose test fails': {
-        ...labelled,
-        requests: [patchJson([{ op: 'test', path: '/metadata/labels/a', value: '2' }])],
-      },
-      'whose test of nothing holds': {
-        ...labelled,
-        requests: [patchJson([{ op: 'test', path: '/metadata/labels/z', value: null }])],
-      },
-      'that moves a label': {
-        ...labelled,
-        requests: [patchJson([{ op: 'move', from: '/metadata/labels/a', path: '/metadata/labels/c' }])],
-      },
-      'that moves what is not there': {
-        ...labelled,
-        requests: [patchJson([{ op: 'move', from: '/metadata/labels/z', path: '/metadata/labels/c' }])],
-      },
-      'that copies a label': {
-        ...labelled,
-        requests: [patchJson([{ op: 'copy', from: '/metadata/labels/a', path: '/metadata/labels/c' }])],
-      },
-      'that copies what is not there': {
-        ...labelled,
-        requests: [patchJson([{ op: 'copy', from: '/metadata/labels/z', path: '/metadata/labels/c' }])],
-      },
-      'that appends a finalizer': {
-        ...labelled,
-        requests: [patchJson([{ op: 'add', path: '/metadata/finalizers/-', value: 'example.com/z' }])],
-      },
-      'that inserts a finalizer': {
-        ...labelled,
-        requests: [patchJson([{ op: 'add', path: '/metadata/finalizers/1', value: 'example.com/z' }])],
-      },
-      'that removes a finalizer by index': {
-        ...labelled,
-        requests: [patchJson([{ op: 'remove', path: '/metadata/finalizers/0' }])],
-      },
-      'that removes a finalizer from the end': {
-        ...labelled,
-        requests: [patchJson([{ op: 'remove', path: '/metadata/finalizers/-1' }])],
-      },
-      'of an index that is not there': {
-        ...labelled,
-        requests: [patchJson([{ op: 'remove', path: '/metadata/finalizers/7' }])],
-      },
-      'of an index that is no number': {
-        ...labelled,
-        requests: [patchJson([{ op: 'remove', path: '/metadata/finalizers/x' }])],
-      },
-      'of the spec': one({ op: 'replace', path: '/spec/idleTimeout', value: '10m' }),
-      'of the spec with a wrong type': one({ op: 'replace', path: '/spec/suspended', value: 'yes' }),
-      'of the spec with an unknown field': one({ op: 'add', path: '/spec/color', value: 'red' }),
-      'of the runtime': one({ op: 'replace', path: '/spec/runtimeRef/name', value: 'py' }),
-      'of the name': one({ op: 'replace', path: '/metadata/name', value: 'other' }),
-      'of the namespace': one({ op: 'replace', path: '/metadata/namespace', value: 'elsewhere' }),
-      'of the uid': one({ op: 'replace', path: '/metadata/uid', value: uid }),
-      'of the kind': one({ op: 'replace', path: '/kind', value: 'Pod' }),
-      'of the apiVersion': one({ op: 'replace', path: '/apiVersion', value: 'example.com/v1' }),
-      'that removes the kind': one({ op: 'remove', path: '/kind' }),
-      'that removes the apiVersion': one({ op: 'remove', path: '/apiVersion' }),
-      'that removes the spec': one({ op: 'remove', path: '/spec' }),
-      'that removes metadata': one({ op: 'remove', path: '/metadata' }),
-      'that removes the resourceVersion': one({ op: 'remove', path: '/metadata/resourceVersion' }),
-      'that replaces the resourceVersion': one({ op: 'replace', path: '/metadata/resourceVersion', value: '1' }),
-      'that replaces everything': one({ op: 'replace', path: '', value: {} }),
-      'that replaces everything by text': one({ op: 'replace', path: '', value: 'x' }),
-      'that adds at the root': one({ op: 'add', path: '', value: {} }),
-      'that removes everything': one({ op: 'remove', path: '' }),
-      'of a malformed path': one({ op: 'add', path: 'metadata', value: {} }),
-      'with an unknown operation': one({ op: 'explode', path: '/spec' }),
-      'without an operation': one({ path: '/spec' }),
-      'without a path': one({ op: 'add', value: 1 }),
-      'without a from': one({ op: 'move', path: '/spec' }),
-      'without a value': { ...labelled, requests: [patchJson([{ op: 'add', path: '/metadata/labels/c' }])] },
-      'with a path that is a number': one({ op: 'add', path: 1, value: 1 }),
-      'with an unknown member': one({ op: 'add', path: '/metadata/labels', value: {}, color: 'red' }),
-      'with an unknown member, under Strict': {
-        given: {},
-        requests: [
-          patchJson([{ op: 'add', path: '/metadata/labels', value: { a: 'b' }, color: 'red' }], {
-            query: { fieldValidation: 'Strict' },
-          }),
-        ],
-      },
-      'with a member twice': {
-        given: {},
-        requests: [patchJson('[{"op":"add","op":"add","path":"/metadata/labels","value":{"a":"b"}}]')],
-      },
-      'that is an object': { given: {}, requests: [patchJson({ op: 'add' })] },
-      'that is an object, under Ignore': {
-        given: {},
-        requests: [patchJson({ op: 'add' }, { query: { fieldValidation: 'Ignore' } })],
-      },
-      'that is text': { given: {}, requests: [patchJson('"x"')] },
-      'of numbers': { given: {}, requests: [patchJson('[1]')] },
-      'that is no JSON': { given: {}, requests: [patchJson('[{')] },
-      'that is empty': { given: {}, requests: [patchJson('')] },
-      'of 10,001 operations': {
-        given: {},
-        requests: [patchJson(Array.from({ length: 10_001 }, () => ({ op: 'test', path: '/kind', value: 'Session' })))],
-      },
-      'that copies too much': {
-        given: { metadata: { annotations: { big: 'x'.repeat(6_000) } } },
-        requests: [
-          patchJson(
-            Array.from({ length: 700 }, (_, index) => ({
-              op: 'copy',
-              from: '/metadata/annotations/big',
-              path: `/metadata/annotations/c${index}`,
-            })),
-          ),
-        ],
-      },
-      'with two owners that are one': one({ op: 'add', path: '/metadata/ownerReferences', value: [owner, owner] }),
-      'of the status': {
-        given: {},
-        requests: [patchJson([{ op: 'add', path: '/status', value: { phase: 'Failed' } }]), read()],
-      },
-      'tried only': {
-        given: {},
-        requests: [
-          patchJson([{ op: 'replace', path: '/spec/idleTimeout', value: '10m' }], { query: { dryRun: 'All' } }),
-          read(),
-        ],
-      },
-      'of what is not there': patchJson([]),
-      'of what is not there, malformed': patchJson('{'),
-    }),
     ...table('a merge patch', {
       'of nothing': merged({}),
       'of labels': merged({ metadata: { labels: { a: 'b' } } }),
