@@ -3,7 +3,7 @@ import Koa from 'koa';
 import type { ClientRequest, ClientResponse } from '../apis/runtime/listener.ts';
 import type { Log } from '../apis/runtime/log.ts';
 import { pageNotFound } from './agentcube/errors.ts';
-import { endAnswer } from './invocation/ending.ts';
+import { endAnswer } from './invocation/answer-end.ts';
 import { respondError } from './invocation/respond.ts';
 
 /** Answers requests that carry nothing into a sandbox: small, and read by a router. */

@@ -3,8 +3,8 @@ import type { KubeClient } from '../apis/client/transport.ts';
 import { sandboxApi, sessionSelector } from '../apis/names.ts';
 import type { Log } from '../apis/runtime/log.ts';
 import type { Sandbox } from '../apis/v1alpha1/sandbox.ts';
-import type { SandboxSource } from './invocation/directory.ts';
 import type { SessionTransition, TransitionSource } from './invocation/endings/chronicle.ts';
+import type { SandboxSource } from './invocation/sandbox-source.ts';
 import { type SessionRecord, toSessionRecord } from './invocation/session-record.ts';
 
 /** All sessions in memory, by an informer on session-bearing Sandboxes. Found by name, and by uid. */

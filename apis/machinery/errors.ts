@@ -4,7 +4,7 @@ import type { Status, StatusCause, StatusDetails } from './meta.ts';
  * Every reason an answer of ours can carry, with its HTTP status. The first block are Kubernetes' own
  * (k8s.io/apimachinery/pkg/apis/meta/v1/types.go, StatusReason); the second are the invocation path's and the daemon's.
  */
-export const reasonCodes = {
+const reasonCodes = {
   BadRequest: 400,
   Unauthorized: 401,
   Forbidden: 403,

@@ -24,7 +24,7 @@ export function dnsLabelProblems(text: string): string[] {
 }
 
 /** What is wrong with a DNS-1123 subdomain. */
-export function dnsSubdomainProblems(text: string): string[] {
+function dnsSubdomainProblems(text: string): string[] {
   const problems = tooLong(text, 253);
   return dns1123Subdomain.test(text) ? problems : [...problems, subdomainRule];
 }

@@ -1,6 +1,9 @@
 const rfc3339 =
   /^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,9})?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/;
 
+/** The longest delay that a timer of Node's can have, about 24 days; with a longer one it fires at once. */
+export const longestTimerMs = 2 ** 31 - 1;
+
 /** A time as metav1.Time is written: RFC 3339 in UTC, whole seconds. */
 export function formatTime(ms: number): string {
   return `${new Date(ms).toISOString().slice(0, 19)}Z`;

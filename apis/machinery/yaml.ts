@@ -34,7 +34,7 @@ export interface ParsedYaml {
 /** Uses of anchors in one text; more only serve to make much of little (CVE-2019-11253). */
 const mostAliases = 100;
 /** Texts that are longer take the parser so long that others would have to wait. */
-export const yamlLimitBytes = 64 * 1024;
+const yamlLimitBytes = 64 * 1024;
 const mostDuplicates = 100;
 /** Of the parser's stack and ours: what people write is nested a dozen deep. */
 const deepestNesting = 200;

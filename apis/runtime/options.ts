@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { longestTimerMs } from '../machinery/time.ts';
 import { parseDuration } from '../v1alpha1/duration.ts';
 
 /** One flag of a binary. `--help`, documentation and validation all come from this table. */
@@ -98,13 +99,11 @@ export const parsePort = (text: string): number => {
     throw new Error(`must be a port from 0 to 65535, not "${text}"`);
   return port;
 };
-/** A timer of Node's takes a longer time for none at all. */
-const longestPatienceMs = 2 ** 31 - 1;
 /** Parses a Go duration that is not negative, as milliseconds. */
 export const parsePatience = (text: string): number => {
   const ms = parseDuration(text);
   if (ms < 0) throw new Error(`must not be negative, as "${text}" is`);
-  if (ms > longestPatienceMs) throw new Error(`must be at most 596h, not "${text}"`);
+  if (ms > longestTimerMs) throw new Error(`must be at most 596h, not "${text}"`);
   return ms;
 };
 /** Parses a whole number of things, at least 1. */

@@ -1,7 +1,7 @@
 import type { ApiError } from '../../apis/machinery/errors.ts';
-import { formatYaml } from '../../apis/machinery/yaml.ts';
 import type { ErrorFormat } from '../../proxy/invocation/respond.ts';
-import { isPretty, negotiateStatus } from './negotiation.ts';
+import { negotiateStatus } from './negotiation.ts';
+import { layoutFor, objectText } from './object-text.ts';
 import { warningTexts } from './warnings.ts';
 
 /** Longest public sentence of an error. */
@@ -19,15 +19,10 @@ export function errorFormatFor(request: {
   const question = url.indexOf('?');
   const query = new URLSearchParams(question === -1 ? '' : url.slice(question));
   const accepted = negotiateStatus(headers.accept === undefined ? undefined : String(headers.accept));
-  const isYaml = accepted?.mediaType === 'application/yaml';
-  const isIndented = accepted === undefined || isPretty({ headers, query }, accepted);
+  const layout = accepted === undefined ? 'indented JSON' : layoutFor({ headers, query }, accepted);
   return {
-    contentType: isYaml ? 'application/yaml' : 'application/json',
-    body: (error) => {
-      const status = statusOf(error);
-      if (isYaml) return formatYaml(status);
-      return isIndented ? JSON.stringify(status, undefined, 2) : `${JSON.stringify(status)}\n`;
-    },
+    contentType: layout === 'YAML' ? 'application/yaml' : 'application/json',
+    body: (error) => objectText(statusOf(error), layout),
     headers: (error) => warningTexts(error.warnings).map((text) => ['warning', text]),
   };
 }

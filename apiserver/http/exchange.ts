@@ -1,10 +1,10 @@
 import type { Writable } from 'node:stream';
 import { promisify } from 'node:util';
 import { constants, gzip } from 'node:zlib';
-import { formatYaml } from '../../apis/machinery/yaml.ts';
 import type { ClientRequest, ClientResponse } from '../../apis/runtime/listener.ts';
 import { flushHead, http2Stream, writeHead } from '../../proxy/invocation/exchange.ts';
-import { isPretty, type Representation } from './negotiation.ts';
+import type { Representation } from './negotiation.ts';
+import { layoutFor, objectText } from './object-text.ts';
 import { warningTexts } from './warnings.ts';
 
 const gzipAsync = promisify(gzip);
@@ -42,19 +42,14 @@ const gzipThresholdBytes = 128 * 1024;
  */
 export async function sendObject({ request, response, info }: Answered, answer: Answer): Promise<void> {
   const { status, body, representation, warnings = [] } = answer;
-  const isIndented = isPretty({ headers: request.headers, query: info.query }, representation);
-  const text = representation.mediaType === 'application/yaml' ? formatYaml(body) : writeJson(body, isIndented);
-  const bytes = Buffer.from(text);
+  const layout = layoutFor({ headers: request.headers, query: info.query }, representation);
+  const bytes = Buffer.from(objectText(body, layout));
   const headers: Headers = { 'content-type': representation.mediaType, ...warningHeaders(warnings) };
   if (bytes.length <= gzipThresholdBytes || !acceptsGzip(request.headers['accept-encoding'])) {
     return sendBytes(response, status, bytes, headers);
   }
   const packed = await gzipAsync(bytes, { level: constants.Z_BEST_SPEED });
   sendBytes(response, status, packed, { ...headers, 'content-encoding': 'gzip', vary: 'Accept-Encoding' });
-}
-
-function writeJson(body: unknown, isIndented: boolean): string {
-  return isIndented ? JSON.stringify(body, undefined, 2) : `${JSON.stringify(body)}\n`;
 }
 
 function acceptsGzip(header: string | string[] | undefined): boolean {

@@ -80,12 +80,12 @@ export class WatchStream {
 
   /** Sends what the client is to see before the first event, and finds where it begins. */
   async #begin(): Promise<void> {
-    const { cache, watch, format, encoder } = this.#options;
+    const { cache, watch, format, encoder, readState } = this.#options;
     const { resourceVersion } = watch;
     if (!watch.sendInitialEvents) {
-      // Whoever does not care for the state and names no version begins now.
-      const isNow = resourceVersion === undefined || resourceVersion === 0n;
-      this.#position = isNow ? cache.resourceVersion : resourceVersion;
+      // Whoever does not care for the state and names no version begins now, by kube-apiserver's clock or by ours.
+      const now = resourceVersion === 0n ? cache.resourceVersion : resourceVersion;
+      this.#position = now ?? (await readState(undefined)).resourceVersion;
       return;
     }
     await this.#sendState(resourceVersion);

@@ -12,13 +12,13 @@ import type { SupervisedProcess } from './process.ts';
 const checkout = fileURLToPath(new URL('../..', import.meta.url));
 const readyDeadlineMs = 30_000;
 
-export const sojournPorts = [
+const sojournPorts = [
   'sojournApiserver',
   'sojournApiserverOperations',
   'sojournProxy',
   'sojournProxyOperations',
 ] as const;
-export type SojournPorts = Record<(typeof sojournPorts)[number], number>;
+type SojournPorts = Record<(typeof sojournPorts)[number], number>;
 
 /** A further process of one of the two kinds. */
 export interface Replica {

@@ -1,4 +1,5 @@
 import { ApiError } from '../../apis/machinery/errors.ts';
+import { Turns } from '../../apis/runtime/turns.ts';
 
 export interface FairQueueOptions {
   /** What may be done at once. */
@@ -14,10 +15,8 @@ export interface FairQueueOptions {
 /** Does a bounded number of things at once; sources whose things wait take turns, so that a flood of one delays itself. */
 export class FairQueue {
   readonly #options: FairQueueOptions;
-  /** In the order of their turns. */
-  readonly #lanes = new Map<string, (() => void)[]>();
+  readonly #turns = new Turns<() => void>();
   #running = 0;
-  #waiting = 0;
 
   constructor(options: FairQueueOptions) {
     this.#options = options;
@@ -36,26 +35,16 @@ export class FairQueue {
 
   async #turn(source: string): Promise<void> {
     const { mostWaiting, mostWaitingOfSource, refusal } = this.#options;
-    const lane = this.#lanes.get(source) ?? [];
-    if (lane.length >= mostWaitingOfSource || this.#waiting >= mostWaiting) {
+    if (this.#turns.sizeOf(source) >= mostWaitingOfSource || this.#turns.size >= mostWaiting) {
       throw new ApiError('TooManyRequests', refusal, { retryAfterSeconds: 1 });
     }
-    this.#lanes.set(source, lane);
-    this.#waiting += 1;
-    await new Promise<void>((resolve) => lane.push(resolve));
+    await new Promise<void>((resolve) => this.#turns.push(source, resolve));
   }
 
   /** Passes a place on to the source whose turn it is. */
   #next(): void {
-    for (const [source, lane] of this.#lanes) {
-      this.#lanes.delete(source);
-      const begin = lane.shift();
-      if (lane.length > 0) this.#lanes.set(source, lane);
-      if (begin === undefined) continue;
-      this.#waiting -= 1;
-      begin();
-      return;
-    }
-    this.#running -= 1;
+    const begin = this.#turns.take();
+    if (begin === undefined) this.#running -= 1;
+    else begin();
   }
 }

@@ -4,9 +4,10 @@ import { daemonPort } from '../../apis/wire/daemon.ts';
 import { signPicodToken } from '../../apis/wire/picod.ts';
 import { signToken } from '../../apis/wire/token.ts';
 import { originOf } from './addresses.ts';
-import type { Location, SandboxSource } from './directory.ts';
+import type { Location } from './directory.ts';
 import { KeyPusher } from './key-push.ts';
 import type { KeyRing } from './keys/key-ring.ts';
+import { recordOf, type SandboxSource } from './sandbox-source.ts';
 import type { CredentialMetrics } from './token-metrics.ts';
 import { TokenCache, type TokenSigner, type TokenUser } from './tokens.ts';
 
@@ -82,8 +83,7 @@ export class Credentials {
   #sessionChanged(key: string): void {
     const uid = this.#sessions.get(key);
     if (uid === undefined) return;
-    const slash = key.indexOf('/');
-    const current = this.#sandboxes.get(key.slice(0, slash), key.slice(slash + 1));
+    const current = recordOf(this.#sandboxes, key);
     if (current?.session.metadata.uid === uid) return;
     this.#sessions.delete(key);
     this.#tokens.dropSession(uid);

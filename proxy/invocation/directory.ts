@@ -1,43 +1,22 @@
 import type { KubeClient } from '../../apis/client/transport.ts';
 import { ApiError } from '../../apis/machinery/errors.ts';
-import { findCondition } from '../../apis/machinery/meta.ts';
-import { parseTime } from '../../apis/machinery/time.ts';
+import { longestTimerMs } from '../../apis/machinery/time.ts';
 import type { Log } from '../../apis/runtime/log.ts';
 import type { Probe } from '../../apis/runtime/operations.ts';
 import { addressProblem } from './addresses.ts';
-import { endingOf, sessionEnded } from './endings/ending.ts';
 import type { EndedSessions } from './endings/tombstones.ts';
 import { notFound } from './errors.ts';
+import { failed, final, notReady, type Obstacle, stateObstacle, troubled, unschedulable, unseen } from './obstacles.ts';
 import { type AnsweringPod, PodIndex } from './pods.ts';
-import { failureOf, type SessionRecord } from './session-record.ts';
+import type { SandboxSource } from './sandbox-source.ts';
+import type { SessionRecord } from './session-record.ts';
 import { UnknownSessions } from './unknown-sessions.ts';
-
-/** Where the sessions come from: the apiserver's watch cache, or the proxy's own informer. */
-export interface SandboxSource {
-  /** Whether the first list is there; before that, an absent session means nothing. */
-  readonly synced: boolean;
-  get(namespace: string, name: string): SessionRecord | undefined;
-  /** Calls a listener with `namespace/name` of every session that changed, after `get` shows it. Returns the end of it. */
-  onChange(listener: (key: string) => void): () => void;
-}
 
 /** A session that can be invoked now, and the Pod to dial. */
 export interface Location {
   record: SessionRecord;
   podUid: string;
   address: string;
-}
-
-/** Why a session cannot be invoked now, and what may change that. */
-interface Obstacle {
-  error: ApiError;
-  cure: 'none' | 'may be unseen' | 'must be woken' | 'will be ready' | 'trouble may pass';
-}
-
-/** In the words of Kubernetes. */
-interface Reason {
-  reason: string;
-  message: string;
 }
 
 export interface WaitOptions {
@@ -72,8 +51,6 @@ export interface DirectoryOptions {
 const unseenMs = 1_000;
 /** Kubernetes tries again by itself what keeps a Pod from running: a call waits so long for it to heal. */
 const troubledMs = 5_000;
-/** The longest delay that a timer can have. */
-const longestTimerMs = 2 ** 31 - 1;
 const synchronizing = 'the sessions are still being read from kube-apiserver';
 
 /** Where every session is, from memory; or why it cannot be invoked. */
@@ -170,8 +147,8 @@ export class Directory {
     }
     const record = this.#sandboxes.get(namespace, name);
     if (record === undefined) return { error: notFound(name), cure: 'may be unseen' };
-    const problem = stateProblem(record);
-    if (problem !== undefined) return problem;
+    const obstacle = stateObstacle(record);
+    if (obstacle !== undefined) return obstacle;
     const pod = this.pods.readyPodOf(record.sandboxUid);
     if (pod === undefined || !isPodOf(record, pod)) return this.#troubleOf(record) ?? notReady(record);
     const known = this.#locations.get(pod);
@@ -224,28 +201,6 @@ export class Directory {
   }
 }
 
-/** Why a session's own state keeps it from being invoked. */
-function stateProblem(record: SessionRecord): Obstacle | undefined {
-  const { spec, status } = record.session;
-  switch (status?.phase) {
-    case 'Terminating':
-      return final(terminating(record));
-    case 'Failed':
-      return failed(failureOf(record));
-    case 'Suspending':
-    case 'Suspended':
-      if (!spec.suspended) return { ...notReady(record), cure: 'must be woken' };
-      return final(
-        new ApiError('SessionSuspended', 'the session is suspended by its spec; set spec.suspended to false first'),
-      );
-    case 'Resuming':
-      // Its Pod is still the one that is going.
-      return record.suspension.operatingMode === 'Suspended' ? notReady(record) : undefined;
-    default:
-      return undefined;
-  }
-}
-
 /**
  * Whether a Pod is the one that the session has now. What is known of Pods may be older than what is known of sessions:
  * after a suspension it may be the Pod from before.
@@ -253,52 +208,4 @@ function stateProblem(record: SessionRecord): Obstacle | undefined {
 function isPodOf({ session: { status } }: SessionRecord, { address }: AnsweringPod): boolean {
   if (status?.phase === 'Resuming') return false;
   return status?.phase !== 'Ready' || status.addresses === undefined || status.addresses.includes(address);
-}
-
-/** It exists, but the watch lags so far behind that nothing is known of it. */
-function unseen(): ApiError {
-  return new ApiError('SessionNotReady', 'the session is known to kube-apiserver, but not here yet; try again', {
-    retryAfterSeconds: 1,
-  });
-}
-
-/** A finalizer may hold a session long after its time was over. */
-function terminating({ session }: SessionRecord): ApiError {
-  const { name = '', uid = '', deletionTimestamp } = session.metadata;
-  const ending = endingOf(session, parseTime(deletionTimestamp) ?? 0);
-  return ending.reason === 'IdleTimeout' || ending.reason === 'MaxDuration'
-    ? sessionEnded(ending, { name, uid })
-    : new ApiError('Gone', 'the session is being deleted; create a new one');
-}
-
-function final(error: ApiError): Obstacle {
-  return { error, cure: 'none' };
-}
-
-function failed({ reason, message }: Reason): Obstacle {
-  const sentence = `the session cannot run: ${reason}: ${message}; delete it and create another`;
-  return final(new ApiError('SessionFailed', sentence, { details: { causes: [{ reason, message }] } }));
-}
-
-function troubled({ session }: SessionRecord, { reason, message }: Reason): Obstacle {
-  const phase = session.status?.phase ?? 'Pending';
-  const sentence = `the session is ${phase} and has no ready Pod: ${reason}: ${message}; Kubernetes goes on trying, try again later`;
-  const error = new ApiError('SessionNotReady', sentence, {
-    details: { causes: [{ reason, message }] },
-    retryAfterSeconds: 1,
-  });
-  return { error, cure: 'trouble may pass' };
-}
-
-/** No node takes the Pod. */
-function unschedulable({ session }: SessionRecord): (Reason & { final: false }) | undefined {
-  const scheduled = findCondition(session.status?.conditions, 'PodScheduled');
-  return scheduled?.status === 'False' ? { ...scheduled, final: false } : undefined;
-}
-
-function notReady({ session }: SessionRecord): Obstacle {
-  const ready = session.status?.conditions?.find((condition) => condition.type === 'Ready');
-  const because = ready === undefined || ready.status === 'True' ? '' : ` (${ready.reason})`;
-  const message = `the session is ${session.status?.phase ?? 'Pending'}${because} and has no ready Pod; try again`;
-  return { error: new ApiError('SessionNotReady', message, { retryAfterSeconds: 1 }), cure: 'will be ready' };
 }

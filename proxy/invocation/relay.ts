@@ -2,7 +2,7 @@ import type { Writable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { ApiError } from '../../apis/machinery/errors.ts';
 import type { ClientRequest, ClientResponse } from '../../apis/runtime/listener.ts';
-import { cutResponse, endAnswer } from './ending.ts';
+import { cutResponse, endAnswer } from './answer-end.ts';
 import {
   flushHead,
   http2Stream,

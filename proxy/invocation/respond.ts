@@ -3,7 +3,7 @@ import type { Duplex, Writable } from 'node:stream';
 import { type ApiError, asApiError } from '../../apis/machinery/errors.ts';
 import type { ClientRequest, ClientResponse } from '../../apis/runtime/listener.ts';
 import type { Log } from '../../apis/runtime/log.ts';
-import { closeSocket, cutResponse, endAnswer } from './ending.ts';
+import { closeSocket, cutResponse, endAnswer } from './answer-end.ts';
 import { isGone, sessionIdHeader, writeHead } from './exchange.ts';
 
 /** How an error is written down for a kind of client. */
@@ -19,7 +19,7 @@ export interface ErrorFormat {
 const longestMessage = 64 * 1024;
 
 /** A Kubernetes Status. */
-export const statusFormat: ErrorFormat = {
+const statusFormat: ErrorFormat = {
   contentType: 'application/json',
   body: (error) => {
     const status = error.toStatus();

@@ -7,7 +7,7 @@ import {
 import { request as requestHttps } from 'node:https';
 import type { Duplex } from 'node:stream';
 import { ApiError } from '../../apis/machinery/errors.ts';
-import { closeSocket, resetSocket } from './ending.ts';
+import { closeSocket, resetSocket } from './answer-end.ts';
 import { sessionIdHeader } from './exchange.ts';
 import { responseHeaders, upgradeHeaders } from './header-filter.ts';
 import type { Traffic } from './traffic.ts';

@@ -10,7 +10,7 @@ import { type RunningProxy, startProxy } from '../../proxy/server.ts';
 import { useCluster } from '../support/cluster.ts';
 import { until } from '../support/until.ts';
 import { type InstalledSdk, installSdk, python, SdkMissing } from './agentcube-sdk/install.ts';
-import { echoRuntime } from './echo-agent.ts';
+import { echoRuntime } from './support/echo-agent.ts';
 
 const installTimeoutMs = 150_000;
 

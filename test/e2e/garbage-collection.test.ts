@@ -249,11 +249,13 @@ describe('the garbage collector of kube-controller-manager', function () {
   });
 
   describe('afterwards', () => {
-    it('has complained of nothing', async () => {
+    it('has complained of nothing but of what it tries again', async () => {
       const complaints = (await managerLog())
         .slice(logBegin)
         .split('\n')
-        .filter((line) => /^[EW]/.test(line) && /sojourn|sessions/.test(line));
+        .filter((line) => /^[EW]/.test(line) && /sojourn|sessions/.test(line))
+        // It patches what it has read, and reads again when somebody was faster, as of any resource.
+        .filter((line) => !line.includes('the object has been modified; please apply your changes'));
       expect(complaints).to.deep.equal([]);
     });
   });

@@ -8,7 +8,7 @@ import { Relay } from '../../hack/cluster/relay.ts';
 import { callerToken, readySession, sessionsPath } from '../support/caller.ts';
 import { useCluster } from '../support/cluster.ts';
 import { until } from '../support/until.ts';
-import { echoRuntime } from './echo-agent.ts';
+import { echoRuntime } from './support/echo-agent.ts';
 
 /** How long kube-apiserver is away. */
 const awayMs = 60_000;

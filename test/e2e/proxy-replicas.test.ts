@@ -6,7 +6,7 @@ import { Balancer } from '../support/balancer.ts';
 import { callerToken, readySession, sessionsPath } from '../support/caller.ts';
 import { useCluster } from '../support/cluster.ts';
 import { until } from '../support/until.ts';
-import { slowRuntime } from './slow-agent.ts';
+import { slowRuntime } from './support/slow-agent.ts';
 
 /** Calls that run at the moment of the kill, half of them through each proxy. */
 const running = 2_000;

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { annotations } from '../../apis/names.ts';
-import type { SandboxSource } from '../../proxy/invocation/directory.ts';
+import type { SandboxSource } from '../../proxy/invocation/sandbox-source.ts';
 import type { SessionRecord } from '../../proxy/invocation/session-record.ts';
 import { useControlPlane, useNamespace } from '../support/control-plane.ts';
 import { until } from '../support/until.ts';

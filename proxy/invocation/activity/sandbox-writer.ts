@@ -5,13 +5,8 @@ import type { Sandbox } from '../../../apis/v1alpha1/sandbox.ts';
 import { sandboxPath } from '../../../apis/v1alpha1/sandbox-paths.ts';
 import type { Session } from '../../../apis/v1alpha1/types.ts';
 import { type SessionRecord, toSessionRecord } from '../session-record.ts';
+import type { Flush } from './flush.ts';
 import type { StoredActivity } from './stored-activity.ts';
-
-/** What a flush changes; times are whole seconds in milliseconds since the epoch. */
-export interface Flush {
-  activityAt?: number;
-  endsAt?: number;
-}
 
 const requestTimeoutMs = 10_000;
 

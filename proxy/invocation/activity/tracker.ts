@@ -1,13 +1,14 @@
 import type { Registry } from 'prom-client';
 import type { KubeClient } from '../../../apis/client/transport.ts';
-import { findCondition } from '../../../apis/machinery/meta.ts';
+import { findCondition, keyOf } from '../../../apis/machinery/meta.ts';
 import type { Log } from '../../../apis/runtime/log.ts';
-import type { SandboxSource } from '../directory.ts';
+import { recordOf, type SandboxSource } from '../sandbox-source.ts';
 import type { SessionRecord } from '../session-record.ts';
 import { FlushTimes } from './flush-times.ts';
+import type { ActivityLease } from './lease.ts';
 import { ActivityMetrics } from './metrics.ts';
 import { SandboxWriter } from './sandbox-writer.ts';
-import { type ActivityContext, type ActivityLease, SessionActivity } from './session-activity.ts';
+import { type ActivityContext, SessionActivity } from './session-activity.ts';
 import { readStoredActivity } from './stored-activity.ts';
 
 /** Flushes that run at the same time when the process stops. */
@@ -72,8 +73,7 @@ export class ActivityTracker {
    * ServiceUnavailable or TooManyRequests when kube-apiserver did not let the deadline be moved.
    */
   begin(record: SessionRecord): ActivityLease | Promise<ActivityLease> {
-    const { namespace, name } = record.session.metadata;
-    const key = `${namespace}/${name}`;
+    const key = keyOf(record.session);
     const known = this.#sessions.get(key);
     if (known !== undefined && known.sandboxUid === record.sandboxUid) return known.begin();
     return this.#open(key, record)?.begin() ?? untracked;
@@ -85,8 +85,7 @@ export class ActivityTracker {
    */
   wait(record: SessionRecord): ActivityLease {
     if (!isStarting(record)) return untracked;
-    const { namespace, name } = record.session.metadata;
-    const key = `${namespace}/${name}`;
+    const key = keyOf(record.session);
     const known = this.#sessions.get(key);
     const activity = known?.sandboxUid === record.sandboxUid ? known : this.#open(key, record);
     return activity?.wait() ?? untracked;
@@ -122,8 +121,7 @@ export class ActivityTracker {
   #open(key: string, record: SessionRecord): SessionActivity | undefined {
     if (this.#stopped) return undefined;
     // The record may be older than the session that has the name now; then there is nothing left to keep alive.
-    const slash = key.indexOf('/');
-    const current = this.#sandboxes.get(key.slice(0, slash), key.slice(slash + 1));
+    const current = recordOf(this.#sandboxes, key);
     if (current !== undefined && current.sandboxUid !== record.sandboxUid) return undefined;
     const stored = readStoredActivity(record);
     if (stored === undefined) return undefined;
@@ -138,8 +136,7 @@ export class ActivityTracker {
   }
 
   #changed(key: string): void {
-    const slash = key.indexOf('/');
-    const record = this.#sandboxes.get(key.slice(0, slash), key.slice(slash + 1));
+    const record = recordOf(this.#sandboxes, key);
     this.#context.flushTimes.observe(key, record);
     const activity = this.#sessions.get(key);
     if (activity === undefined) return;

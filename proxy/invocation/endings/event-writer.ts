@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { KubeClient } from '../../../apis/client/transport.ts';
 import { hasReason } from '../../../apis/machinery/errors.ts';
 import type { Log } from '../../../apis/runtime/log.ts';
-import { FairQueue } from './fair-queue.ts';
+import { Turns } from '../../../apis/runtime/turns.ts';
 import type { CoreEvent } from './session-event.ts';
 
 /**
@@ -34,7 +34,8 @@ export class EventWriter {
   /** How many wait, and are being written, by namespace. */
   readonly #waitingOf = new Map<string, number>();
   readonly #runningOf = new Map<string, number>();
-  readonly #due = new FairQueue();
+  /** Keys of the Events that may be written now, by namespace. */
+  readonly #due = new Turns<string>();
   readonly #running = new Set<Promise<void>>();
   readonly #requests = new AbortController();
   #stopped = false;

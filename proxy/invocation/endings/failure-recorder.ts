@@ -4,8 +4,8 @@ import { annotations } from '../../../apis/names.ts';
 import type { Log } from '../../../apis/runtime/log.ts';
 import { type Failure, serializeFailure } from '../../../apis/v1alpha1/failure.ts';
 import { sandboxPathOf } from '../activity/sandbox-writer.ts';
-import type { SandboxSource } from '../directory.ts';
 import type { PodIndex, PodRecord } from '../pods.ts';
+import { recordOf, type SandboxSource } from '../sandbox-source.ts';
 import type { SessionRecord } from '../session-record.ts';
 import { isSameTrouble } from './pod-failure.ts';
 
@@ -151,8 +151,7 @@ export class FailureRecorder {
 
   #wanted(key: string): { record: SessionRecord; failure: Failure | undefined } | undefined {
     const { sandboxes, pods } = this.#options;
-    const slash = key.indexOf('/');
-    const record = sandboxes.get(key.slice(0, slash), key.slice(slash + 1));
+    const record = recordOf(sandboxes, key);
     if (record === undefined || !pods.synced) return undefined;
     const failure = failureToRecord(record, pods.podOf(record.sandboxUid));
     return failure === 'as it is' ? undefined : { record, failure };
@@ -163,7 +162,7 @@ export class FailureRecorder {
  * What the failure annotation of a session is to become: a failure, nothing, or what it is. A container that crashes now
  * and then looks well in between; so a failure stays until its Pod is ready, or another Pod has taken its place.
  */
-export function failureToRecord(
+function failureToRecord(
   { session, failure: recorded }: SessionRecord,
   pod: PodRecord | undefined,
 ): Failure | undefined | 'as it is' {

@@ -2,7 +2,7 @@ import { hasReason } from '../../../apis/machinery/errors.ts';
 import type { Log } from '../../../apis/runtime/log.ts';
 import { noticeMs } from '../../../apis/v1alpha1/session-update.ts';
 import { readStoredActivity } from '../activity/stored-activity.ts';
-import type { SandboxSource } from '../directory.ts';
+import { recordOf, type SandboxSource } from '../sandbox-source.ts';
 import type { SessionRecord } from '../session-record.ts';
 import { idleSuspension } from './changes.ts';
 import { DeadlineQueue } from './deadline-queue.ts';
@@ -71,7 +71,7 @@ export class IdleSuspender {
   }
 
   #changed(key: string): void {
-    const record = this.#record(key);
+    const record = recordOf(this.#options.sandboxes, key);
     const at = record === undefined ? undefined : this.#suspendsAt(record);
     if (record === undefined || at === undefined) {
       this.#forget(key);
@@ -96,7 +96,7 @@ export class IdleSuspender {
     while (this.#writing < mostWrites && !this.#stopped) {
       const key = this.#waiting.shift();
       if (key === undefined) return;
-      const record = this.#record(key);
+      const record = recordOf(this.#options.sandboxes, key);
       if (record === undefined) continue;
       if (!this.#isIdle(record)) this.#changed(key);
       else if (this.#options.isInUse(key)) this.#pause(key);
@@ -154,10 +154,5 @@ export class IdleSuspender {
   #forget(key: string): void {
     this.#watched.delete(key);
     this.#queue.delete(key);
-  }
-
-  #record(key: string): SessionRecord | undefined {
-    const slash = key.indexOf('/');
-    return this.#options.sandboxes.get(key.slice(0, slash), key.slice(slash + 1));
   }
 }

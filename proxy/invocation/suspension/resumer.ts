@@ -3,7 +3,7 @@ import { keyOf } from '../../../apis/machinery/meta.ts';
 import type { Log } from '../../../apis/runtime/log.ts';
 import { canResume } from '../../../apis/v1alpha1/suspension.ts';
 import { ended, isNewer, readStoredActivity } from '../activity/stored-activity.ts';
-import type { SandboxSource } from '../directory.ts';
+import { recordOf, type SandboxSource } from '../sandbox-source.ts';
 import type { SessionRecord } from '../session-record.ts';
 import { awakening, resumption } from './changes.ts';
 import { DeadlineQueue } from './deadline-queue.ts';
@@ -116,14 +116,14 @@ export class Resumer {
 
   #noteWoken(key: string, record: SessionRecord): void {
     const { resourceVersion = '0' } = record.session.metadata;
-    const seen = this.#record(key)?.session.metadata.resourceVersion ?? resourceVersion;
+    const seen = recordOf(this.#options.sandboxes, key)?.session.metadata.resourceVersion ?? resourceVersion;
     if (isNewer(resourceVersion, seen)) this.#woken.set(key, resourceVersion);
     else this.#changed(key);
   }
 
   #changed(key: string): void {
     this.#conflicts.delete(key);
-    const record = this.#record(key);
+    const record = recordOf(this.#options.sandboxes, key);
     const wokenAt = this.#woken.get(key);
     const version = record?.session.metadata.resourceVersion;
     if (wokenAt !== undefined && (version === undefined || !isNewer(wokenAt, version))) this.#woken.delete(key);
@@ -141,7 +141,7 @@ export class Resumer {
 
   async #resume(key: string): Promise<void> {
     const { writer, log, now } = this.#options;
-    const record = this.#record(key);
+    const record = recordOf(this.#options.sandboxes, key);
     if (this.#resuming.has(key) || this.#stopped) return;
     if (record === undefined || !isToResume(record)) {
       this.#conflicts.delete(key);
@@ -178,11 +178,6 @@ export class Resumer {
     const before = this.#failures.get(key) ?? 0;
     this.#failures.set(key, before + 1);
     return failurePauseMs(error, before, afterFailureMs);
-  }
-
-  #record(key: string): SessionRecord | undefined {
-    const slash = key.indexOf('/');
-    return this.#options.sandboxes.get(key.slice(0, slash), key.slice(slash + 1));
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Registry } from 'prom-client';
 import type { KubeClient } from '../../../apis/client/transport.ts';
 import type { Log } from '../../../apis/runtime/log.ts';
-import type { SandboxSource } from '../directory.ts';
+import type { SandboxSource } from '../sandbox-source.ts';
 import type { SessionRecord } from '../session-record.ts';
 import { IdleSuspender } from './idle-suspender.ts';
 import { SuspensionMetrics } from './metrics.ts';

@@ -1,21 +1,9 @@
 import { expect } from 'chai';
-import type { Runtime } from '../../../apis/agentcube/runtime.ts';
-import { findCondition, type KubeList, type KubeObject } from '../../../apis/machinery/meta.ts';
-import { createLog } from '../../../apis/runtime/log.ts';
+import { findCondition } from '../../../apis/machinery/meta.ts';
 import { readPoolRecord } from '../../../apis/v1alpha1/pool-record.ts';
-import { type DesiredPool, desiredPool } from '../../../apis/v1alpha1/pool-template.ts';
-import type { DatedTrustAnchors } from '../../../apis/wire/trust-anchor.ts';
-import { PoolKeeper, type TrustAnchorSource } from '../../../apiserver/pools/pool-keeper.ts';
-import { KeyRing, keyAnnouncementMs } from '../../../proxy/invocation/keys/key-ring.ts';
 import { useCluster } from '../../support/cluster.ts';
 import { until } from '../../support/until.ts';
 import { Pools } from './support/pools.ts';
-
-interface Event {
-  involvedObject: { kind: string; name: string };
-  reason: string;
-  message: string;
-}
 
 describe('the pool of a runtime', () => {
   const env = useCluster();
@@ -24,27 +12,14 @@ describe('the pool of a runtime', () => {
     () => env.client,
     () => space.name,
   );
-  const silent = createLog({ level: 'error', write: () => undefined });
 
   const names = async (runtime: string) => (await pools.pools(runtime)).map(({ metadata }) => metadata.name ?? '');
-  const eventsOf = async (runtime: string) => {
-    const { items } = await env.client.request<KubeList<Event>>({ path: `/api/v1/namespaces/${space.name}/events` });
-    return items.filter(
-      ({ involvedObject }) => involvedObject.name === runtime && involvedObject.kind === 'CodeInterpreter',
-    );
-  };
   const phaseOf = async (name = '') => {
     const answer = await env.client.requestRaw({ path: `${pools.sessionsPath}/${name}` });
     return answer.status === 200
       ? (JSON.parse(answer.body.toString()) as { status: { phase: string } }).status.phase
       : answer.status;
   };
-
-  const troubledStatus = async (runtime: string) =>
-    await until(`the pool of ${runtime} to be in trouble`, async () => {
-      const status = await pools.status(runtime);
-      return findCondition(status.conditions, 'WarmPoolReady')?.status === 'False' ? status : undefined;
-    });
 
   it('is made with its template and told of in the status and Events of the runtime', async function () {
     this.timeout(60_000);
@@ -79,7 +54,7 @@ describe('the pool of a runtime', () => {
     expect(waited.code, waited.stderr).to.equal(0);
     const table = await env.kubectl(['get', 'codeinterpreter', 'a', '-n', space.name]);
     expect(table.stdout).to.match(/^NAME +READY +WARM +POOL +AGE *\na +True +2 +2 +/);
-    const [event, ...others] = await eventsOf('a');
+    const [event, ...others] = await pools.events('a');
     expect([event?.reason, event?.message, others.length]).to.deep.equal([
       'PoolCreated',
       `created warm pool ${name} of 2`,
@@ -144,7 +119,7 @@ describe('the pool of a runtime', () => {
       return only !== undefined && readPoolRecord(only)?.runtime.generation === 3;
     });
     expect((await pools.full('b', 3)).metadata.uid).to.equal(pool.metadata.uid);
-    expect((await eventsOf('b')).map(({ reason }) => reason)).to.have.members(['PoolCreated', 'PoolResized']);
+    expect((await pools.events('b')).map(({ reason }) => reason)).to.have.members(['PoolCreated', 'PoolResized']);
   });
 
   it('is replaced when the runtime changed, and no session is lost', async function () {
@@ -167,7 +142,7 @@ describe('the pool of a runtime', () => {
       async () => (await phaseOf(during.metadata.name)) === 'Ready',
     );
     expect((await pools.create('c')).metadata.name).to.match(new RegExp(`^${replaced.metadata.name}-`));
-    expect((await eventsOf('c')).map(({ reason }) => reason)).to.have.members([
+    expect((await pools.events('c')).map(({ reason }) => reason)).to.have.members([
       'PoolCreated',
       'PoolCreated',
       'PoolReplaced',
@@ -198,7 +173,7 @@ describe('the pool of a runtime', () => {
       return left.status === 404 && (await pools.readyMembers(pool)).length === 0;
     });
     const deleted = await until('the Event', async () =>
-      (await eventsOf('e')).find(({ reason }) => reason === 'PoolDeleted'),
+      (await pools.events('e')).find(({ reason }) => reason === 'PoolDeleted'),
     );
     expect(deleted.message).to.equal(`deleted warm pool ${pool.metadata.name} with its runtime`);
     expect(await phaseOf(session.metadata.name)).to.equal('Ready');
@@ -225,83 +200,6 @@ describe('the pool of a runtime', () => {
       return pool !== undefined && pool.metadata.uid !== first.metadata.uid;
     });
     await pools.full('r', 1);
-  });
-
-  it('whose members cannot run leaves sessions to start cold', async function () {
-    this.timeout(60_000);
-    await pools.createRuntime({ name: 'f', size: 1, image: 'registry.example/nosuch:1' });
-    await until('a member', async () =>
-      (await pools.sandboxes()).some(({ metadata }) => metadata.name?.startsWith('f-')),
-    );
-    expect((await pools.create('f')).status?.start).to.equal('Cold');
-    const status = await troubledStatus('f');
-    expect(status.warmPool).to.include({ desired: 1, ready: 0 });
-    const condition = findCondition(status.conditions, 'WarmPoolReady');
-    expect(condition?.reason).to.be.oneOf(['ErrImagePull', 'ImagePullBackOff']);
-    expect(condition?.message).to.contain('registry.example/nosuch:1');
-    expect(findCondition(status.conditions, 'Ready'), 'sessions can be created').to.include({ status: 'True' });
-    const event = await until('the Event', async () =>
-      (await eventsOf('f')).find(({ reason }) => reason === 'WarmPoolNotReady'),
-    );
-    expect(event.message).to.equal(`${condition?.reason}: ${condition?.message}`);
-    await pools.patchRuntime('f', { spec: { template: { image: 'local/none' } } });
-    const full = ['--for=condition=WarmPoolReady', 'codeinterpreter/f', '--timeout=30s'];
-    const waited = await env.kubectl(['wait', '-n', space.name, ...full]);
-    expect(waited.code, waited.stderr).to.equal(0);
-  });
-
-  it('says in the status of the runtime that no node takes its members, and stays so until it is full', async function () {
-    this.timeout(60_000);
-    await env.client.request({
-      method: 'POST',
-      path: pools.runtimePath(),
-      body: {
-        apiVersion: 'runtime.agentcube.volcano.sh/v1alpha1',
-        kind: 'CodeInterpreter',
-        metadata: { name: 'huge' },
-        spec: {
-          authMode: 'none',
-          warmPoolSize: 1,
-          template: { image: 'local/none', resources: { requests: { cpu: '100k' } } },
-        },
-      },
-    });
-    const { conditions } = await troubledStatus('huge');
-    const condition = findCondition(conditions, 'WarmPoolReady');
-    expect(condition?.reason).to.equal('Unschedulable');
-    expect(condition?.message).to.match(/Insufficient cpu/);
-  });
-
-  it('says in the status of the runtime that a quota keeps it from being full, and that it is full in the end', async function () {
-    this.timeout(90_000);
-    const { name: namespace } = await env.createNamespace('quota');
-    const small = new Pools(
-      () => env.client,
-      () => namespace,
-    );
-    const path = `/api/v1/namespaces/${namespace}/resourcequotas`;
-    const body = { metadata: { name: 'pods' }, spec: { hard: { 'count/pods': '1' } } };
-    await env.client.request({ method: 'POST', path, body });
-    await until('the quota to count', async () => {
-      const quota = await env.client.request<KubeObject & { status?: { used?: object } }>({ path: `${path}/pods` });
-      return quota.status?.used;
-    });
-    await small.createRuntime({ name: 'q', size: 2 });
-    const condition = await until('the status to say so', async () => {
-      const seen = findCondition((await small.status('q')).conditions, 'WarmPoolReady');
-      return seen?.status === 'False' ? seen : undefined;
-    });
-    expect(condition.message).to.contain('exceeded quota: pods');
-    await env.client.request({ method: 'DELETE', path: `${path}/pods` });
-    await until(
-      'the pool to be full',
-      async () => {
-        const seen = findCondition((await small.status('q')).conditions, 'WarmPoolReady');
-        return seen?.status === 'True';
-      },
-      { deadlineMs: 60_000 },
-    );
-    await env.client.request({ method: 'DELETE', path: `/api/v1/namespaces/${namespace}` });
   });
 
   it('gives every sandbox a volume of the size that the runtime’s annotation asks for, or says what is wrong with it', async function () {
@@ -333,119 +231,20 @@ describe('the pool of a runtime', () => {
         /annotation sojourn.dev\/workspace \\"big\\" is not a size such as 1Gi/.test(text.replaceAll('\\\\\\', '\\')),
     );
     await until('the pools to go', async () => (await names('g')).length === 0);
-    expect((await eventsOf('g')).map(({ reason }) => reason)).to.include('InvalidRuntime');
+    expect((await pools.events('g')).map(({ reason }) => reason)).to.include('InvalidRuntime');
   });
 
   it('starts warm although the pool controller writes quantities in another way', async function () {
     this.timeout(60_000);
-    await env.client.request({
-      method: 'POST',
-      path: pools.runtimePath(),
-      body: {
-        apiVersion: 'runtime.agentcube.volcano.sh/v1alpha1',
-        kind: 'CodeInterpreter',
-        metadata: { name: 'q' },
-        spec: {
-          authMode: 'none',
-          warmPoolSize: 1,
-          template: {
-            image: 'local/none',
-            environment: [
-              { name: 'EMPTY', value: '' },
-              { name: 'CPU', valueFrom: { resourceFieldRef: { resource: 'limits.cpu', divisor: '0.001' } } },
-            ],
-            resources: { requests: { cpu: '0.01', memory: '2048Ki' }, limits: { cpu: '0.5', memory: '1024Mi' } },
-          },
-        },
-      },
-    });
+    const template = {
+      environment: [
+        { name: 'EMPTY', value: '' },
+        { name: 'CPU', valueFrom: { resourceFieldRef: { resource: 'limits.cpu', divisor: '0.001' } } },
+      ],
+      resources: { requests: { cpu: '0.01', memory: '2048Ki' }, limits: { cpu: '0.5', memory: '1024Mi' } },
+    };
+    await pools.createRuntime({ name: 'q', size: 1, authMode: 'none', template });
     await pools.warm('q', 1);
     expect((await pools.create('q')).status?.start).to.equal('Warm');
-  });
-
-  describe('of two versions of Sojourn at once', () => {
-    const keepers: PoolKeeper[] = [];
-    const rings: KeyRing[] = [];
-
-    afterEach(async () => {
-      await Promise.all([...keepers.splice(0), ...rings.splice(0)].map((part) => part.stop()));
-    });
-
-    /** A keeper in this process, as another replica would run it. */
-    function startKeeper(keys: TrustAnchorSource, make: typeof desiredPool): void {
-      const keeper = new PoolKeeper({ ...common(), keys, desiredPool: make, troubleOf: () => undefined });
-      keepers.push(keeper);
-      keeper.start();
-    }
-    const common = () => ({ client: env.asAccount('sojourn-apiserver'), log: silent, now: Date.now });
-    const keyRing = () => {
-      const times = { rotateAfterMs: 30 * 24 * 3_600_000, announceMs: keyAnnouncementMs };
-      const keys = new KeyRing({ ...common(), namespace: 'sojourn-system', times });
-      rings.push(keys);
-      keys.start();
-      return keys;
-    };
-
-    const laterVersion = (runtime: Runtime, anchors: DatedTrustAnchors): DesiredPool => {
-      const { record, blueprint } = desiredPool(
-        { ...runtime, podTemplate: { ...runtime.podTemplate, metadata: { annotations: { later: 'yes' } } } },
-        anchors,
-      );
-      return { blueprint, record: { ...record, templateFormat: record.templateFormat + 1 } };
-    };
-
-    it('is replaced once, by the later one, and serves both', async function () {
-      this.timeout(90_000);
-      await pools.createRuntime({ name: 'v', size: 2 });
-      const old = await pools.full('v', 2);
-      const keys = keyRing();
-      startKeeper(keys, laterVersion);
-      startKeeper(keys, laterVersion);
-      const replaced = await until(
-        'the later version to have its way',
-        async () => {
-          const [only, ...others] = await pools.pools('v');
-          return only !== undefined && others.length === 0 && only.metadata.uid !== old.metadata.uid ? only : undefined;
-        },
-        { deadlineMs: 60_000 },
-      );
-      expect((await pools.full('v', 2)).metadata.uid).to.equal(replaced.metadata.uid);
-      // The other runtimes of this namespace and what happens to them make both look again and again.
-      await pools.patchRuntime('v', { metadata: { labels: { touched: 'yes' } } });
-      await pools.warm('v', 2);
-      const session = await pools.create('v');
-      expect(session.status?.start, 'a start by the earlier version').to.equal('Warm');
-      expect((await pools.full('v', 2)).metadata.uid).to.equal(replaced.metadata.uid);
-      const reasons = (await eventsOf('v')).map(({ reason }) => reason);
-      expect(reasons.filter((reason) => reason === 'PoolReplaced')).to.have.length(1);
-      expect(reasons.filter((reason) => reason === 'PoolCreated')).to.have.length(2);
-    });
-
-    it('is replaced once when one of them knows of a new root key', async function () {
-      this.timeout(90_000);
-      await pools.createRuntime({ name: 'k', size: 1 });
-      const old = await pools.full('k', 1);
-      let rootKeySince = readPoolRecord(old)?.keyGeneration ?? 0;
-      let announce = () => undefined as unknown;
-      const keys: TrustAnchorSource = {
-        loaded: true,
-        trustAnchors: () => ({ rootKey: `root-${rootKeySince}`, rootKeySince, picodKey: 'picod', picodKeySince: 0 }),
-        onAnchorsChange: (listener) => {
-          announce = listener;
-        },
-      };
-      const onlyThis: typeof desiredPool = (runtime, anchors) =>
-        desiredPool(runtime.name === 'k' ? runtime : { ...runtime, generation: 0, warmPoolSize: 0 }, anchors);
-      rootKeySince += 1000;
-      startKeeper(keys, onlyThis);
-      announce();
-      const replaced = await until('the pool of the new key', async () => {
-        const [only, ...others] = await pools.pools('k');
-        return only !== undefined && others.length === 0 && only.metadata.uid !== old.metadata.uid ? only : undefined;
-      });
-      expect(readPoolRecord(replaced)?.keyGeneration).to.equal(rootKeySince);
-      await pools.patchRuntime('k', { metadata: { labels: { touched: 'yes' } } });
-      expect((await pools.full('k', 1)).metadata.uid).to.equal(replaced.metadata.uid);
-    });
   });
 });

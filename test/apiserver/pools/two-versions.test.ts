@@ -1,6 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'chai';
-import type { KubeList } from '../../../apis/machinery/meta.ts';
 import { readPoolRecord } from '../../../apis/v1alpha1/pool-record.ts';
 import { useCluster } from '../../support/cluster.ts';
 import { until } from '../../support/until.ts';
@@ -48,10 +47,7 @@ describe('two API servers with different template formats', () => {
     } finally {
       await later.stop();
     }
-    const { items } = await env.client.request<KubeList<{ reason: string; involvedObject: { name: string } }>>({
-      path: `/api/v1/namespaces/${space.name}/events`,
-    });
-    const reasons = items.filter(({ involvedObject }) => involvedObject.name === 'v').map(({ reason }) => reason);
+    const reasons = (await pools.events('v')).map(({ reason }) => reason);
     const count = (reason: string) => reasons.filter((one) => one === reason).length;
     expect({ created: count('PoolCreated'), replaced: count('PoolReplaced') }).to.deep.equal({
       created: 2,

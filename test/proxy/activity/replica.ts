@@ -2,7 +2,7 @@ import { Registry } from 'prom-client';
 import type { KubeClient } from '../../../apis/client/transport.ts';
 import { createLog } from '../../../apis/runtime/log.ts';
 import { ActivityTracker } from '../../../proxy/invocation/activity/tracker.ts';
-import type { SandboxSource } from '../../../proxy/invocation/directory.ts';
+import type { SandboxSource } from '../../../proxy/invocation/sandbox-source.ts';
 import type { SessionRecord } from '../../../proxy/invocation/session-record.ts';
 import { SessionInformer } from '../../../proxy/session-source.ts';
 import { until } from '../../support/until.ts';

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { connect } from 'node:tls';
 import { expect } from 'chai';
-import { echoRuntime } from '../../e2e/echo-agent.ts';
+import { echoRuntime } from '../../e2e/support/echo-agent.ts';
 import { useCluster } from '../../support/cluster.ts';
 import { https } from '../../support/http.ts';
 import { until } from '../../support/until.ts';

@@ -17,7 +17,7 @@ import { defaultLimits, InFlight } from '../../../proxy/invocation/limits.ts';
 import { SessionInformer } from '../../../proxy/session-source.ts';
 import { CallerSessions } from '../../../proxy/sessions/caller-sessions.ts';
 import { SessionIds } from '../../../proxy/sessions/session-ids.ts';
-import { echoRuntime } from '../../e2e/echo-agent.ts';
+import { echoRuntime } from '../../e2e/support/echo-agent.ts';
 import { useCluster } from '../../support/cluster.ts';
 import { until } from '../../support/until.ts';
 import { type Accounts, AgentCubeClients, jsonOf } from './clients.ts';

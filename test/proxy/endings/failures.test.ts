@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { annotations, sandboxApi } from '../../../apis/names.ts';
 import type { Failure } from '../../../apis/v1alpha1/failure.ts';
 import type { Sandbox } from '../../../apis/v1alpha1/sandbox.ts';
-import { AuditTail } from '../../support/audit-log.ts';
+import { AuditTail } from '../../../hack/cluster/audit-tail.ts';
 import { useControlPlane, useNamespace } from '../../support/control-plane.ts';
 import { until } from '../../support/until.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { expect } from 'chai';
 import type { Status } from '../../../apis/machinery/meta.ts';
 import type { Session } from '../../../apis/v1alpha1/types.ts';
-import { AuditTail } from '../../support/audit-log.ts';
+import { AuditTail } from '../../../hack/cluster/audit-tail.ts';
 import { useCluster } from '../../support/cluster.ts';
 import { until } from '../../support/until.ts';
 import { type Accounts, AgentCubeClients, jsonOf, sessionIdOf } from '../agentcube/clients.ts';

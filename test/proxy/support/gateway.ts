@@ -9,9 +9,9 @@ import { workloadManagerRoutes } from '../../../proxy/agentcube/workload-manager
 import { controlRoutes } from '../../../proxy/control.ts';
 import { Gateway } from '../../../proxy/gateway.ts';
 import type { AuditLog } from '../../../proxy/invocation/audit.ts';
-import type { SandboxSource } from '../../../proxy/invocation/directory.ts';
 import type { InvocationSettings } from '../../../proxy/invocation/flags.ts';
 import { createInvocationPath, type InvocationPath } from '../../../proxy/invocation/invocation-path.ts';
+import type { SandboxSource } from '../../../proxy/invocation/sandbox-source.ts';
 import { jwksRoutes } from '../../../proxy/jwks.ts';
 import { SessionInformer } from '../../../proxy/session-source.ts';
 import { CallerSessions } from '../../../proxy/sessions/caller-sessions.ts';

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { annotations } from '../../../apis/names.ts';
-import { type AuditEvent, AuditTail } from '../../support/audit-log.ts';
+import { type AuditEvent, AuditTail } from '../../../hack/cluster/audit-tail.ts';
 import { until } from '../../support/until.ts';
 import { TestClock } from '../activity/replica.ts';
 import { useSuspension } from './workplace.ts';

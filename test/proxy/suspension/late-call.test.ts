@@ -3,7 +3,7 @@ import { Registry } from 'prom-client';
 import { createLog } from '../../../apis/runtime/log.ts';
 import type { Sandbox } from '../../../apis/v1alpha1/sandbox.ts';
 import { ActivityTracker } from '../../../proxy/invocation/activity/tracker.ts';
-import type { SandboxSource } from '../../../proxy/invocation/directory.ts';
+import type { SandboxSource } from '../../../proxy/invocation/sandbox-source.ts';
 import { type SessionRecord, toSessionRecord } from '../../../proxy/invocation/session-record.ts';
 import { idleSuspension } from '../../../proxy/invocation/suspension/changes.ts';
 import { until } from '../../support/until.ts';

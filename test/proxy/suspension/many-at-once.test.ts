@@ -9,7 +9,7 @@ import { annotations } from '../../../apis/names.ts';
 import { createLog } from '../../../apis/runtime/log.ts';
 import { newSandbox } from '../../../apis/v1alpha1/new-sandbox.ts';
 import type { Sandbox } from '../../../apis/v1alpha1/sandbox.ts';
-import type { SandboxSource } from '../../../proxy/invocation/directory.ts';
+import type { SandboxSource } from '../../../proxy/invocation/sandbox-source.ts';
 import { toSessionRecord } from '../../../proxy/invocation/session-record.ts';
 import { failurePauseMs } from '../../../proxy/invocation/suspension/refusals.ts';
 import { Suspension } from '../../../proxy/invocation/suspension/suspension.ts';

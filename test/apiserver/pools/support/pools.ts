@@ -15,6 +15,15 @@ export interface PooledRuntime {
   authMode?: 'sojourn' | 'picod' | 'none';
   annotations?: Record<string, string>;
   sessionTimeout?: string;
+  /** What its template has besides the image. */
+  template?: object;
+}
+
+/** What was told of a runtime. */
+export interface RuntimeEvent {
+  involvedObject: { kind: string; name: string };
+  reason: string;
+  message: string;
 }
 
 /** One namespace's runtimes, pools and members, as its admin sees them. */
@@ -50,6 +59,7 @@ export class Pools {
     authMode,
     annotations,
     sessionTimeout,
+    template,
   }: PooledRuntime): Promise<KubeObject> {
     return await this.#client().request<KubeObject>({
       method: 'POST',
@@ -60,7 +70,7 @@ export class Pools {
         metadata: { name, ...(annotations === undefined ? {} : { annotations }) },
         spec: {
           authMode: authMode ?? 'sojourn',
-          template: { image: image ?? 'local/none' },
+          template: { image: image ?? 'local/none', ...template },
           ...(size === undefined ? {} : { warmPoolSize: size }),
           ...(sessionTimeout === undefined ? {} : { sessionTimeout }),
         },
@@ -82,6 +92,13 @@ export class Pools {
       path: this.runtimePath(name),
     });
     return runtime.status ?? {};
+  }
+
+  /** The Events of a runtime. */
+  async events(runtime: string): Promise<RuntimeEvent[]> {
+    const fieldSelector = `involvedObject.kind=CodeInterpreter,involvedObject.name=${runtime}`;
+    const path = `/api/v1/namespaces/${this.#namespace()}/events`;
+    return (await this.#client().request<KubeList<RuntimeEvent>>({ path, query: { fieldSelector } })).items;
   }
 
   async deleteRuntime(name: string): Promise<void> {

@@ -31,7 +31,7 @@ export interface Introductions {
   stop(): Promise<void>;
 }
 
-export const frontProxyName = 'front-proxy-client';
+const frontProxyName = 'front-proxy-client';
 
 export async function startIntroductions(): Promise<Introductions> {
   const [serverCa, frontProxyCa] = await Promise.all([createAuthority('server-ca'), createAuthority('front-proxy-ca')]);

@@ -1,8 +1,8 @@
 import { type ClientHttp2Session, connect } from 'node:http2';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { ClusterConfig } from '../../apis/client/kubeconfig.ts';
-import { readLines } from '../../apis/client/lines.ts';
-import type { KubeList, ObjectMeta, Status, WatchEvent } from '../../apis/machinery/meta.ts';
+import type { ClusterConfig } from '../../../apis/client/kubeconfig.ts';
+import { readLines } from '../../../apis/client/lines.ts';
+import type { KubeList, ObjectMeta, Status, WatchEvent } from '../../../apis/machinery/meta.ts';
 
 /** An object, metadata of one, or a Table with one row. */
 interface Shown {

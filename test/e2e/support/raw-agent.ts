@@ -1,8 +1,10 @@
+import { programRuntime } from './program-runtime.ts';
+
 /**
  * A program for `local/process` that speaks bytes: by its path a request gets one of the answers below, any other gets the
  * bytes of the request itself.
  */
-export const rawAgent = `
+const rawAgent = `
 import { createServer } from 'node:net';
 const answers = {
   '/redirect': 'HTTP/1.1 302 Found\\r\\nLocation: /elsewhere\\r\\nContent-Length: 0\\r\\n\\r\\n',
@@ -63,24 +65,5 @@ createServer((socket) => {
 
 /** An AgentRuntime of that program. */
 export function rawRuntime(namespace: string): object {
-  return {
-    apiVersion: 'runtime.agentcube.volcano.sh/v1alpha1',
-    kind: 'AgentRuntime',
-    metadata: { name: 'raw', namespace },
-    spec: {
-      targetPort: [{ pathPrefix: '/', port: 9000 }],
-      podTemplate: {
-        spec: {
-          containers: [
-            {
-              name: 'raw',
-              image: 'local/process',
-              command: [process.execPath, '--input-type=module', '-e', rawAgent],
-              env: [{ name: 'POD_IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } }],
-            },
-          ],
-        },
-      },
-    },
-  };
+  return programRuntime({ name: 'raw', namespace, program: rawAgent });
 }

@@ -1,5 +1,7 @@
+import { programRuntime } from './program-runtime.ts';
+
 /** A program for `local/process`: answers `/wait` when somebody asks for `/go`, everything else at once. */
-export const slowAgent = `
+const slowAgent = `
 import { createServer } from 'node:http';
 const waiting = new Set();
 const server = createServer((request, response) => {
@@ -16,24 +18,5 @@ server.listen({ port: 9000, host: process.env.POD_IP, backlog: 4096 });
 
 /** An AgentRuntime of that program. */
 export function slowRuntime(namespace: string): object {
-  return {
-    apiVersion: 'runtime.agentcube.volcano.sh/v1alpha1',
-    kind: 'AgentRuntime',
-    metadata: { name: 'slow', namespace },
-    spec: {
-      targetPort: [{ pathPrefix: '/', port: 9000 }],
-      podTemplate: {
-        spec: {
-          containers: [
-            {
-              name: 'slow',
-              image: 'local/process',
-              command: [process.execPath, '--input-type=module', '-e', slowAgent],
-              env: [{ name: 'POD_IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } }],
-            },
-          ],
-        },
-      },
-    },
-  };
+  return programRuntime({ name: 'slow', namespace, program: slowAgent });
 }

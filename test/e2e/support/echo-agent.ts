@@ -1,5 +1,7 @@
+import { programRuntime } from './program-runtime.ts';
+
 /** A program for `local/process`: an HTTP server on its Pod's address that says what it was asked, streams and upgrades. */
-export const echoAgent = `
+const echoAgent = `
 import { createServer } from 'node:http';
 const server = createServer((request, response) => {
   if (request.url === '/events') {
@@ -35,24 +37,5 @@ server.listen(9000, process.env.POD_IP);
 
 /** An AgentRuntime of that program. */
 export function echoRuntime(namespace: string): object {
-  return {
-    apiVersion: 'runtime.agentcube.volcano.sh/v1alpha1',
-    kind: 'AgentRuntime',
-    metadata: { name: 'echo', namespace },
-    spec: {
-      targetPort: [{ pathPrefix: '/', port: 9000 }],
-      podTemplate: {
-        spec: {
-          containers: [
-            {
-              name: 'echo',
-              image: 'local/process',
-              command: [process.execPath, '--input-type=module', '-e', echoAgent],
-              env: [{ name: 'POD_IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } }],
-            },
-          ],
-        },
-      },
-    },
-  };
+  return programRuntime({ name: 'echo', namespace, program: echoAgent });
 }

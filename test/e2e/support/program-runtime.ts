@@ -1,0 +1,31 @@
+/** A program of one file that listens on port 9000 of `POD_IP`. */
+export interface Program {
+  name: string;
+  namespace: string;
+  /** An ECMAScript module. */
+  program: string;
+}
+
+/** An AgentRuntime whose sandboxes run a program. */
+export function programRuntime({ name, namespace, program }: Program): object {
+  return {
+    apiVersion: 'runtime.agentcube.volcano.sh/v1alpha1',
+    kind: 'AgentRuntime',
+    metadata: { name, namespace },
+    spec: {
+      targetPort: [{ pathPrefix: '/', port: 9000 }],
+      podTemplate: {
+        spec: {
+          containers: [
+            {
+              name,
+              image: 'local/process',
+              command: [process.execPath, '--input-type=module', '-e', program],
+              env: [{ name: 'POD_IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } }],
+            },
+          ],
+        },
+      },
+    },
+  };
+}
