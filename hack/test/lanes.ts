@@ -4,8 +4,13 @@ export interface Lane {
   files: string[];
 }
 
-/** Folders of suites that kill, restart and fill what they run on, or run it without the rest. */
-const rough = ['test/e2e/', 'test/hack/'];
+/** Folders by lane; what is in none of them is in the first. Each lane takes about as long as the others. */
+const folders: Readonly<Record<string, readonly string[]>> = {
+  resource: [],
+  calls: ['test/proxy/'],
+  // Suites that kill, restart and fill what they run on, or run it without the rest.
+  whole: ['test/e2e/', 'test/hack/'],
+};
 
 /**
  * Spreads test files over lanes that run at once: two cores are not busy with one, which mostly waits. What disturbs a
@@ -13,13 +18,13 @@ const rough = ['test/e2e/', 'test/hack/'];
  * @param files paths from the root of the project.
  */
 export function lanesOf(files: readonly string[]): Lane[] {
-  const isRough = (file: string) => rough.some((folder) => file.startsWith(folder));
+  const isIn = (name: string) => (file: string) => folders[name]?.some((folder) => file.startsWith(folder)) === true;
+  const laneOf = (file: string) => Object.keys(folders).find((name) => isIn(name)(file)) ?? 'resource';
   // The node's suites run nodes of their own on the lane's control plane, so they come before those whose cluster stays.
   const hasOwnNode = (file: string) => file.startsWith('test/hack/node/');
   const inOrder = (some: readonly string[]) =>
     some.toSorted((a, b) => Number(hasOwnNode(b)) - Number(hasOwnNode(a)) || (a < b ? -1 : 1));
-  return [
-    { name: 'parts', files: inOrder(files.filter((file) => !isRough(file))) },
-    { name: 'whole', files: inOrder(files.filter(isRough)) },
-  ].filter((lane) => lane.files.length > 0);
+  return Object.keys(folders)
+    .map((name) => ({ name, files: inOrder(files.filter((file) => laneOf(file) === name)) }))
+    .filter((lane) => lane.files.length > 0);
 }
