@@ -4,12 +4,11 @@ export interface Lane {
   files: string[];
 }
 
-/** Folders by lane; what is in none of them is in the first. Each lane takes about as long as the others. */
+/** Folders by lane; what is in none of them is in the first. Each lane takes about as long as the other. */
 const folders: Readonly<Record<string, readonly string[]>> = {
-  resource: [],
-  calls: ['test/proxy/'],
-  // Suites that kill, restart and fill what they run on, or run it without the rest.
-  whole: ['test/e2e/', 'test/hack/'],
+  parts: [],
+  // Calls from end to end, and the suites that kill and fill what they run on, or take it away.
+  whole: ['test/proxy/', 'test/e2e/'],
 };
 
 /**
@@ -19,7 +18,7 @@ const folders: Readonly<Record<string, readonly string[]>> = {
  */
 export function lanesOf(files: readonly string[]): Lane[] {
   const isIn = (name: string) => (file: string) => folders[name]?.some((folder) => file.startsWith(folder)) === true;
-  const laneOf = (file: string) => Object.keys(folders).find((name) => isIn(name)(file)) ?? 'resource';
+  const laneOf = (file: string) => Object.keys(folders).find((name) => isIn(name)(file)) ?? 'parts';
   // The node's suites run nodes of their own on the lane's control plane, so they come before those whose cluster stays.
   const hasOwnNode = (file: string) => file.startsWith('test/hack/node/');
   const inOrder = (some: readonly string[]) =>

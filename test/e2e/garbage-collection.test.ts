@@ -253,7 +253,10 @@ describe('the garbage collector of kube-controller-manager', function () {
       const complaints = (await managerLog())
         .slice(logBegin)
         .split('\n')
-        .filter((line) => /^[EW]/.test(line) && /sojourn|sessions/.test(line))
+        .filter(
+          (line) =>
+            /^[EW].* (garbagecollector|graph_builder|operations)\.go/.test(line) && /sojourn|sessions/.test(line),
+        )
         // It patches what it has read, and reads again when somebody was faster, as of any resource.
         .filter((line) => !line.includes('the object has been modified; please apply your changes'));
       expect(complaints).to.deep.equal([]);

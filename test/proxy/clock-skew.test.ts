@@ -89,7 +89,7 @@ describe('processes whose clocks are five seconds ahead of the others, or behind
         spec,
       };
       await client.request({ method: 'POST', path: sessionsPath(space.name), headers, body });
-      await until(`${name} to be Ready`, async () => await isReady(name));
+      await until(`${name} to be Ready`, async () => await isReady(name), { deadlineMs: 60_000 });
     };
     const call = async (name: string, clock: Clock) => {
       const front = clock === 'wrong' ? proxyUrl : env.cluster.proxyUrl;
@@ -118,7 +118,7 @@ describe('processes whose clocks are five seconds ahead of the others, or behind
       const seconds = await secondsUntilIdle(name, (session) => session?.status?.phase === 'Suspended');
       expect(seconds, name).to.be.within(idleSeconds, longestSeconds + slackSeconds);
       await used(name, wokenBy);
-      await until(`${name} to be Ready`, async () => await isReady(name));
+      await until(`${name} to be Ready`, async () => await isReady(name), { deadlineMs: 60_000 });
     };
     const inUse = async (name: string, mostly: Clock) => {
       await create(name);

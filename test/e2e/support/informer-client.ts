@@ -114,9 +114,12 @@ export class StrictInformer {
     for await (const chunk of body) chunks.push(chunk);
     if (status !== 200)
       throw new Error(`a list was answered with ${status}: ${Buffer.concat(chunks).toString('utf8').slice(0, 200)}`);
-    const list = JSON.parse(Buffer.concat(chunks).toString('utf8')) as KubeList<Shown>;
+    const list = JSON.parse(Buffer.concat(chunks).toString('utf8')) as Pick<KubeList<Shown>, 'metadata'> & {
+      items: Shown[] | null;
+    };
     this.state.clear();
-    for (const { metadata } of list.items) this.state.set(metadata.name ?? '', metadata.resourceVersion ?? '');
+    // An empty list of metadata has null there, as a custom resource's.
+    for (const { metadata } of list.items ?? []) this.state.set(metadata.name ?? '', metadata.resourceVersion ?? '');
     this.#version = BigInt(list.metadata.resourceVersion ?? '0');
   }
 

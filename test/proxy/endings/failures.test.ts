@@ -130,7 +130,10 @@ describe('a session whose Pod does not run', () => {
       await create(name);
       await sessions.setPodStatus(name, status);
       expect(await failure(name, reason)).to.include({ final: true });
-      await until('the phase to be known', async () => jsonOf<StatusBody>(await call(name)).reason === 'SessionFailed');
+      await until('the reason to be known', async () => {
+        const { reason: code, message } = jsonOf<StatusBody>(await call(name));
+        return code === 'SessionFailed' && message.includes(`the session cannot run: ${reason}: `);
+      });
       const begun = performance.now();
       const body = jsonOf<StatusBody>(await call(name));
       expect(performance.now() - begun).to.be.below(4_000);
