@@ -265,12 +265,12 @@ export function applyCases(format: AppliedFormat): DifferentialCase[] {
   return table(`an apply (${format})`, rows, { managedFields: 'compare' });
 }
 
-/** An owner that is there: the namespace’s own configuration. */
+/** An owner of a kind that the garbage collector cannot look for: what it cannot find, it would delete the dependents of. */
 function owner(side: Side): object {
   return {
-    apiVersion: 'v1',
-    kind: 'ConfigMap',
-    name: 'kube-root-ca.crt',
+    apiVersion: 'example.com/v1',
+    kind: 'Owner',
+    name: 'owner',
     uid: `${side.name}-owner`,
     controller: false,
   };
