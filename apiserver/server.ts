@@ -4,7 +4,7 @@ import { loadClusterConfig } from '../apis/client/kubeconfig.ts';
 import { KubeClient } from '../apis/client/transport.ts';
 import { accounts } from '../apis/names.ts';
 import { firstEnd, registerCertificateMetric } from '../apis/runtime/certificate-metric.ts';
-import { Lifecycle } from '../apis/runtime/lifecycle.ts';
+import { type Lifecycle, startWhole } from '../apis/runtime/lifecycle.ts';
 import { Listener } from '../apis/runtime/listener.ts';
 import type { Log } from '../apis/runtime/log.ts';
 import { type Probe, serveOperations } from '../apis/runtime/operations.ts';
@@ -57,14 +57,7 @@ export interface RunningApiserver {
 
 /** Wires the aggregated API server and starts it. Discovery answers at once; sessions when everything is synced. */
 export async function startApiserver(options: ApiserverOptions, log: Log): Promise<RunningApiserver> {
-  const lifecycle = new Lifecycle(log);
-  try {
-    return await start(options, log, lifecycle);
-  } catch (error) {
-    // What runs already, watches above all, would keep a process alive that serves nothing.
-    await lifecycle.stop();
-    throw error;
-  }
+  return await startWhole(log, (lifecycle) => start(options, log, lifecycle));
 }
 
 async function start(options: ApiserverOptions, log: Log, lifecycle: Lifecycle): Promise<RunningApiserver> {

@@ -3,7 +3,7 @@ import { collectDefaultMetrics, Registry } from 'prom-client';
 import { loadClusterConfig } from '../apis/client/kubeconfig.ts';
 import { KubeClient } from '../apis/client/transport.ts';
 import { registerCertificateMetric } from '../apis/runtime/certificate-metric.ts';
-import { Lifecycle } from '../apis/runtime/lifecycle.ts';
+import { type Lifecycle, startWhole } from '../apis/runtime/lifecycle.ts';
 import { Listener } from '../apis/runtime/listener.ts';
 import type { Log } from '../apis/runtime/log.ts';
 import { type Probe, serveOperations } from '../apis/runtime/operations.ts';
@@ -37,13 +37,7 @@ export interface RunningProxy {
 
 /** Wires and starts the proxy: the file to read first. */
 export async function startProxy(options: ProxyOptions, log: Log): Promise<RunningProxy> {
-  const lifecycle = new Lifecycle(log);
-  try {
-    return await start(options, log, lifecycle);
-  } catch (error) {
-    await lifecycle.stop();
-    throw error;
-  }
+  return await startWhole(log, (lifecycle) => start(options, log, lifecycle));
 }
 
 async function start(options: ProxyOptions, log: Log, lifecycle: Lifecycle): Promise<RunningProxy> {

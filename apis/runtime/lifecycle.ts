@@ -31,6 +31,18 @@ export class Lifecycle {
   }
 }
 
+/** Starts something of several parts: all of them, or none is left running. */
+export async function startWhole<T>(log: Log, start: (lifecycle: Lifecycle) => Promise<T>): Promise<T> {
+  const lifecycle = new Lifecycle(log);
+  try {
+    return await start(lifecycle);
+  } catch (error) {
+    // What runs already, watches above all, would keep a process alive that serves nothing.
+    await lifecycle.stop();
+    throw error;
+  }
+}
+
 /** Resolves with the first SIGINT or SIGTERM; a second one ends the process at once, as operators expect. */
 export function terminationSignal(): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
