@@ -3,6 +3,7 @@ import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { skip } from '../support/skip.ts';
 import {
   type DaemonProcess,
   emptyFolder,
@@ -145,7 +146,7 @@ describe('an upload to a disk', () => {
     ]);
 
   it('that is full answers 507 and leaves nothing', async function () {
-    if (!mayUnshare) this.skip();
+    if (!mayUnshare) skip(this, 'this machine lets nobody mount a small disk (unshare is refused)');
     daemon = await onSmallDisk();
     const requests = [
       { method: 'POST', ...upload('big', 3_000_000) },
@@ -161,7 +162,7 @@ describe('an upload to a disk', () => {
   });
 
   it('that is read-only answers 403', async function () {
-    if (!mayUnshare) this.skip();
+    if (!mayUnshare) skip(this, 'this machine lets nobody mount a small disk (unshare is refused)');
     daemon = await onSmallDisk('mount -o remount,ro tmpfs WORKSPACE');
     for (const path of ['file', 'dir/file']) {
       const answer = await daemon.request('/api/files', { method: 'POST', ...upload(path, 10) });
@@ -171,7 +172,7 @@ describe('an upload to a disk', () => {
   });
 
   it('into a directory that the daemon may not write answers 403', async function () {
-    if (process.getuid?.() === 0) this.skip();
+    if (process.getuid?.() === 0) skip(this, 'root may write everywhere; run the tests as another user');
     const local = await startDaemon();
     try {
       await mkdir(join(local.workspace, 'locked'));

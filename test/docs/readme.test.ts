@@ -8,6 +8,7 @@ import { expect } from 'chai';
 import { checkout, exampleFiles } from '../../hack/start/places.ts';
 import { welcome } from '../../hack/start/welcome.ts';
 import { useCluster } from '../support/cluster.ts';
+import { skip } from '../support/skip.ts';
 
 /** Runs a script as a user's shell would, stopping at the first command that fails. */
 async function shell(script: string): Promise<{ code: number; output: string }> {
@@ -52,8 +53,7 @@ describe('the documentation', () => {
 
   it('has commands in its manuals that work in the order in which they stand', async function () {
     if (spawnSync('python3', ['--version']).status !== 0) {
-      process.stderr.write('python3 is not installed: the Python example of README.md was not run\n');
-      this.skip();
+      skip(this, 'python3 is not installed, and the manuals have an example in Python');
     }
     const texts = await Promise.all(manuals.map(read));
     const blocks = [...texts.join('\n').matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block]) => block ?? '');

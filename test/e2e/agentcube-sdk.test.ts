@@ -8,6 +8,7 @@ import type { Session } from '../../apis/v1alpha1/types.ts';
 import { readOptions } from '../../proxy/options.ts';
 import { type RunningProxy, startProxy } from '../../proxy/server.ts';
 import { useCluster } from '../support/cluster.ts';
+import { skip } from '../support/skip.ts';
 import { until } from '../support/until.ts';
 import { type InstalledSdk, installSdk, python, SdkMissing } from './agentcube-sdk/install.ts';
 import { echoRuntime } from './support/echo-agent.ts';
@@ -34,8 +35,7 @@ describe('AgentCube’s Python SDK', () => {
       sdk = await installSdk((line) => process.stderr.write(`${line}\n`));
     } catch (error) {
       if (!(error instanceof SdkMissing)) throw error;
-      process.stderr.write(`SKIPPED: AgentCube’s Python SDK is not tested, because ${error.message}.\n`);
-      this.skip();
+      skip(this, `${error.message}`);
     }
     dir = await mkdtemp(join(tmpdir(), 'sojourn-sdk-'));
     await env.client.request({
