@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto';
+import { hash, randomUUID } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { KubeClient } from '../../apis/client/transport.ts';
 import { ApiError } from '../../apis/machinery/errors.ts';
@@ -10,13 +10,8 @@ import type { UserInfo } from './user.ts';
 
 const path = '/apis/authentication.k8s.io/v1/tokenreviews';
 const timeoutMs = 10_000;
-/**
- * How long an accepted token is not reviewed again, from the answer on. kube-apiserver itself remembers a token it
- * accepted for 10 s (pkg/kubeapiserver/options/authentication.go, TokenSuccessCacheTTL) and answers reviews from that
- * memory, so a revoked token stops working within 10 s + this. When nobody else reviews it, as with one proxy, within
- * 10 s: half of that time, counted from the answer, makes every second review a fresh one.
- */
-const acceptedMs = 5_000;
+/** How long an accepted token is not reviewed again, from the answer on: with the time of a review at most 10 s. */
+const acceptedMs = 9_000;
 /** Short, because a token that was refused a moment ago may belong to an account that is being created. */
 const refusedMs = 2_000;
 const largestCache = 8192;
@@ -66,6 +61,8 @@ interface Shown {
 export class TokenAuthenticator {
   readonly #client: KubeClient;
   readonly #audiences: readonly string[];
+  /** What kube-apiserver calls itself in tokens (`--api-audiences`), as far as its reviews have told. */
+  readonly #native = new Set<string>();
   readonly #counter: ReviewCounter | undefined;
   readonly #verdicts: LRUCache<string, Verdict, Shown>;
   readonly #familiar = new LRUCache<string, true>({ max: largestCache, ttl: familiarMs });
@@ -109,15 +106,40 @@ export class TokenAuthenticator {
   }
 
   async #ownerOf(token: string): Promise<TokenOwner | undefined> {
-    const status = await this.#review({ token });
-    const user = userOf(status);
+    const user = await this.#nativeUser(token);
     if (user !== undefined) return { user, validFor: 'kube-apiserver' };
     if (this.#audiences.length === 0) return undefined;
-    const dedicated = await this.#review({ token, audiences: this.#audiences });
+    const dedicated = await this.#reviewAnew(token, this.#audiences);
     // A reviewer that knows no audiences says yes without any (authentication.k8s.io/v1, TokenReviewStatus.audiences).
     if (!this.#audiences.some((audience) => dedicated?.audiences?.includes(audience))) return undefined;
     const guest = userOf(dedicated);
     return guest === undefined ? undefined : { user: guest, validFor: 'us' };
+  }
+
+  /** Who a token for kube-apiserver itself was given to. A yes from its memory counts for what its audiences are alone. */
+  async #nativeUser(token: string): Promise<UserInfo | undefined> {
+    if (this.#native.size > 0) {
+      const user = userOf(await this.#reviewAnew(token, [...this.#native]));
+      if (user !== undefined) return user;
+    }
+    const remembered = await this.#review({ token });
+    const user = userOf(remembered);
+    const audiences = remembered?.audiences ?? [];
+    if (user === undefined || audiences.length === 0) return user;
+    const isNews = audiences.some((audience) => !this.#native.has(audience));
+    if (!isNews) return undefined;
+    for (const audience of audiences) this.#native.add(audience);
+    return userOf(await this.#reviewAnew(token, audiences));
+  }
+
+  /**
+   * A review that kube-apiserver does not answer from memory. It remembers an accepted token for 10 s
+   * (pkg/kubeapiserver/options/authentication.go, TokenSuccessCacheTTL), and what a webhook says for 2 min, by the token and
+   * the audiences asked for (apiserver/pkg/authentication/token/cache/cached_token_authenticator.go, keyFunc): one that
+   * nobody has ever asked for makes it look. A token for one of the others is accepted all the same.
+   */
+  async #reviewAnew(token: string, audiences: readonly string[]): Promise<TokenReview['status']> {
+    return await this.#review({ token, audiences: [...audiences, `sojourn-review-${randomUUID()}`] });
   }
 
   async #review(spec: { token: string; audiences?: readonly string[] }): Promise<TokenReview['status']> {
