@@ -2,10 +2,11 @@ import type { Dispatcher } from 'undici';
 import type { ApiError } from '../../apis/machinery/errors.ts';
 import type { ClientRequest, ClientResponse } from '../../apis/runtime/listener.ts';
 import { isGone } from './exchange.ts';
-import { requestHeaders } from './header-filter.ts';
+import { announcedTrailers, requestHeaders, requestTrailers } from './header-filter.ts';
 import { AnswerRelay, type RelayEnd } from './relay.ts';
 import type { RequestBody } from './request-body.ts';
 import type { Traffic } from './traffic.ts';
+import { dispatchWithTrailers } from './trailer-request.ts';
 import { isLost, upstreamError } from './upstream-error.ts';
 
 /** One request for one sandbox. */
@@ -47,20 +48,7 @@ export async function forward(dispatcher: Dispatcher, call: ForwardCall): Promis
   if (isGone(call.response)) return { kind: 'client-gone', code: undefined };
   const relay = new AnswerRelay(call);
   call.onInterruptible((error) => relay.interrupt(error));
-  dispatcher.dispatch(
-    {
-      origin: call.origin,
-      // Not a URL: parsing one would resolve `..` and its encodings.
-      path: call.path,
-      method: call.request.method ?? 'GET',
-      headers: requestHeaders(call.request, call.authorization),
-      body: call.body?.open() ?? null,
-      headersTimeout: call.answerTimeoutMs,
-      // Streams may be silent for as long as they like.
-      bodyTimeout: 0,
-    },
-    relay,
-  );
+  dispatch(dispatcher, call, relay);
   try {
     return await relay.end;
   } catch (error) {
@@ -71,6 +59,35 @@ export async function forward(dispatcher: Dispatcher, call: ForwardCall): Promis
     if (isLost(error) && !relay.heard && isUntouched(call, relay)) return { kind: 'unreachable', error: failure };
     throw failure;
   }
+}
+
+function dispatch(dispatcher: Dispatcher, call: ForwardCall, relay: AnswerRelay): void {
+  const { request, origin, path, body, answerTimeoutMs } = call;
+  const headers = requestHeaders(request, call.authorization);
+  const method = request.method ?? 'GET';
+  const announced = body === undefined ? undefined : announcedTrailers(request);
+  if (body !== undefined && announced !== undefined) {
+    const trailers = () => requestTrailers(request);
+    dispatchWithTrailers(
+      { origin, path, method, headers, announced, body: body.open(), trailers, answerTimeoutMs },
+      relay,
+    );
+    return;
+  }
+  dispatcher.dispatch(
+    {
+      origin,
+      // Not a URL: parsing one would resolve `..` and its encodings.
+      path,
+      method,
+      headers,
+      body: body?.open() ?? null,
+      headersTimeout: answerTimeoutMs,
+      // Streams may be silent for as long as they like.
+      bodyTimeout: 0,
+    },
+    relay,
+  );
 }
 
 /** Methods that change nothing, whatever a program makes of a second one (RFC 9110 §9.2.1). */

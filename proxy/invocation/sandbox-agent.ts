@@ -4,7 +4,7 @@ import { AnswerRelay } from './relay.ts';
 import { resetCode } from './upstream-error.ts';
 
 /** How long a connection to a sandbox may take. */
-const connectTimeoutMs = 5_000;
+export const connectTimeoutMs = 5_000;
 /** Less than what common servers grant (uvicorn and Node 5 s), so that we and not they end idle connections. */
 const keepAliveMs = 4_000;
 

@@ -7,6 +7,7 @@ import {
 import { request as requestHttps } from 'node:https';
 import type { Duplex } from 'node:stream';
 import { ApiError } from '../../apis/machinery/errors.ts';
+import { sandboxTarget } from './addresses.ts';
 import { closeSocket, resetSocket } from './answer-end.ts';
 import { sessionIdHeader } from './exchange.ts';
 import { responseHeaders, upgradeHeaders } from './header-filter.ts';
@@ -130,21 +131,20 @@ async function handshake(call: UpgradeCall): Promise<Handshake> {
 }
 
 function dial({ origin, path, request, authorization }: UpgradeCall): OutgoingRequest {
-  // Only scheme, host and port are taken from a URL; the path goes as it came.
-  const { protocol, hostname, port, host } = new URL(origin);
+  const { secure, host, hostname, port } = sandboxTarget(origin);
   const headers = upgradeHeaders(request, host, authorization);
   // Node would announce a chunked body for methods that usually have one.
   if (request.method !== 'GET') headers.push('Content-Length', '0');
   const options = {
-    host: hostname.replace(/^\[|\]$/g, ''),
-    port: Number(port || (protocol === 'https:' ? 443 : 80)),
+    host: hostname,
+    port,
     path,
     method: request.method ?? 'GET',
     headers,
     agent: false,
   } as const;
   // As in the dispatcher: a Pod is identified by its address, which no certificate in it could prove.
-  return protocol === 'https:' ? requestHttps({ ...options, rejectUnauthorized: false }) : requestHttp(options);
+  return secure ? requestHttps({ ...options, rejectUnauthorized: false }) : requestHttp(options);
 }
 
 /**
