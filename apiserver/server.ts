@@ -108,6 +108,7 @@ async function start(options: ApiserverOptions, log: Log, lifecycle: Lifecycle):
   const quotas = new QuotaIndex({ client, log });
   const creation = new SessionCreation({
     ...{ client, warmStarts, trustAnchors: () => keys.trustAnchors(), now: Date.now },
+    runtimes: pools.runtimes,
     quotas: new QuotaCharges(client, quotas),
   });
   const reads = new SandboxReads({ client, cache });

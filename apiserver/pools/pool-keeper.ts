@@ -43,20 +43,22 @@ export interface PoolKeeperOptions {
  * what there is to do follows from the stored objects alone (`pool-plan.ts`).
  */
 export class PoolKeeper {
+  /** All runtimes there are. */
+  readonly runtimes: RuntimeIndex;
+  /** All pools there are. */
+  readonly pools: PoolIndex;
   readonly #options: PoolKeeperOptions;
-  readonly #runtimes: RuntimeIndex;
   readonly #writer: PoolWriter;
   readonly #events: RuntimeEvents;
   readonly #status: StatusKeeper;
   readonly #queue: WorkQueue;
-  readonly pools: PoolIndex;
 
   constructor(options: PoolKeeperOptions) {
     const { client, log, troubleOf, now } = options;
     this.#options = options;
     this.#queue = new WorkQueue({ log, workers, work: (key) => this.#keep(parseKey(key)) });
     const add = (ref: RuntimeRef) => this.#queue.add(keyOf(ref));
-    this.#runtimes = new RuntimeIndex({ client, log, onChange: add });
+    this.runtimes = new RuntimeIndex({ client, log, onChange: add });
     this.pools = new PoolIndex({
       client,
       log,
@@ -72,23 +74,23 @@ export class PoolKeeper {
 
   start(): void {
     this.#options.keys.onAnchorsChange(() => this.#recheckAll());
-    this.#runtimes.start();
+    this.runtimes.start();
     this.pools.start();
     void this.pools.firstSync.then(() => this.#recheckAll());
   }
 
   async stop(): Promise<void> {
-    await Promise.all([this.#runtimes.stop(), this.pools.stop()]);
+    await Promise.all([this.runtimes.stop(), this.pools.stop()]);
     await this.#queue.stop();
   }
 
   #recheckAll(): void {
-    for (const ref of this.#runtimes.refs()) this.#queue.add(keyOf(ref));
+    for (const ref of this.runtimes.refs()) this.#queue.add(keyOf(ref));
   }
 
   /** Brings one runtime to its state; returns when to look again. */
   async #keep(ref: RuntimeRef): Promise<number | undefined> {
-    const seen = this.#runtimes.get(ref);
+    const seen = this.runtimes.get(ref);
     if (seen === undefined) this.#status.forget(keyOf(ref));
     // What a runtime owned goes with it.
     if (seen === undefined || seen.terminating) return undefined;
@@ -116,7 +118,7 @@ export class PoolKeeper {
 
   /** Does what a live read of the runtime still says is to be done; true when the watch will tell of it. */
   async #carryOut(ref: RuntimeRef): Promise<boolean> {
-    const live = await this.#runtimes.read(ref);
+    const live = await this.runtimes.read(ref);
     if (live === undefined || live.terminating) return true;
     const { runtime } = live;
     const { step, remove, current } = this.#plan(runtime);
@@ -169,9 +171,9 @@ export class PoolKeeper {
   /** Tells of a pool that the garbage collector took because its runtime is gone, or going; never rejects. */
   async #toldWithRuntime({ namespace, name, uid, runtimeName, runtimeKind, record }: PoolView): Promise<void> {
     const kind = runtimeKinds.find((candidate) => candidate === runtimeKind);
-    if (kind === undefined || record === undefined || !this.#runtimes.synced) return;
+    if (kind === undefined || record === undefined || !this.runtimes.synced) return;
     const runtime = { kind, namespace, name: runtimeName, uid: record.runtime.uid };
-    const seen = this.#runtimes.get(runtime);
+    const seen = this.runtimes.get(runtime);
     if (seen?.runtime.uid === runtime.uid && !seen.terminating) return;
     const message = `deleted warm pool ${name} with its runtime`;
     const event = `${name}.${uid.slice(0, 8)}.deleted`;

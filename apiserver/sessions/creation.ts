@@ -1,4 +1,3 @@
-import type { KubeClient } from '../../apis/client/transport.ts';
 import { ApiError, hasReason } from '../../apis/machinery/errors.ts';
 import { accounts, group, labels, resource } from '../../apis/names.ts';
 import { metadataCauses } from '../../apis/v1alpha1/metadata-rules.ts';
@@ -14,7 +13,7 @@ import type { QuotaCharges } from '../quota/quota-charges.ts';
 import { blockedCauses, type DecodedSession, invalidSession } from './decode.ts';
 import { Retries, type RetryKey, retryMarks, retryName, underWay } from './idempotency.ts';
 import type { Owners } from './ownership.ts';
-import { resolveRuntime } from './runtimes.ts';
+import { type RuntimeSource, resolveRuntime } from './runtimes.ts';
 import { refuseOversize } from './size.ts';
 import { translateUpstreamError } from './upstream-errors.ts';
 import type { DryRun } from './write-options.ts';
@@ -22,8 +21,7 @@ import type { DryRun } from './write-options.ts';
 /** How many names a keyed cold start tries; another session has one of them once in 14 million. */
 const keyedNames = 5;
 
-export interface SessionCreationOptions {
-  client: KubeClient;
+export interface SessionCreationOptions extends RuntimeSource {
   warmStarts: WarmStarts;
   quotas: QuotaCharges;
   /** The keys that new sandboxes trust. */
@@ -155,7 +153,7 @@ export class SessionCreation {
     decoded: DecodedSession,
     { user, retryKey, owners }: CreateOptions,
   ): Promise<Prepared> {
-    const { client, now, trustAnchors, warmStarts } = this.#options;
+    const { now, trustAnchors, warmStarts } = this.#options;
     const metadata = { ...decoded.metadata, namespace };
     const shownName = metadata.name ?? metadata.generateName ?? '';
     refuseOversize(decoded);
@@ -163,7 +161,7 @@ export class SessionCreation {
     const blocked = blockedCauses(causes);
     if (blocked !== undefined) throw invalidSession(shownName, blocked);
     if (decoded.causes.length > 0) throw invalidSession(shownName, causes);
-    const runtime = await resolveRuntime(client, namespace, decoded.spec.runtimeRef);
+    const runtime = await resolveRuntime(this.#options, namespace, decoded.spec.runtimeRef);
     const unusable = runtimeCauses(runtime);
     if (unusable.length > 0) throw invalidSession(shownName, [...causes, ...unusable]);
     const spec = completeSpec(decoded.spec, runtime.limits);
