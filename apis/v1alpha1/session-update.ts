@@ -8,7 +8,7 @@ import { serializeDocument } from './document.ts';
 import { fromSandboxLabelKey, toSandboxLabels } from './labels.ts';
 import { toSandboxFinalizer } from './new-sandbox.ts';
 import { isSandboxFinalizer, isSandboxOwner } from './projection.ts';
-import type { Sandbox, SandboxSpec } from './sandbox.ts';
+import { noOwnership, type Sandbox, type SandboxSpec } from './sandbox.ts';
 import { canResume, resumeChange, resumeTime, suspensionOf } from './suspension.ts';
 import type { CompleteSessionSpec, SessionDocument } from './types.ts';
 
@@ -35,6 +35,7 @@ export interface SandboxPatch {
     annotations?: Record<string, string | null>;
     finalizers?: string[];
     ownerReferences?: OwnerReference[];
+    managedFields: typeof noOwnership;
   };
   spec?: Pick<SandboxSpec, 'shutdownTime' | 'operatingMode'>;
 }
@@ -87,7 +88,7 @@ function changeOf(
   };
   if (Object.keys(change).length === 0) return undefined;
   return {
-    metadata: { resourceVersion: sandbox.metadata.resourceVersion ?? '', ...change },
+    metadata: { resourceVersion: sandbox.metadata.resourceVersion ?? '', ...change, managedFields: noOwnership },
     ...(stored.spec === undefined ? {} : { spec: stored.spec }),
   };
 }

@@ -1,7 +1,7 @@
 import { type KubeClient, patchTypes } from '../../../apis/client/transport.ts';
 import { formatTime } from '../../../apis/machinery/time.ts';
 import { annotations } from '../../../apis/names.ts';
-import type { Sandbox } from '../../../apis/v1alpha1/sandbox.ts';
+import { noOwnership, type Sandbox } from '../../../apis/v1alpha1/sandbox.ts';
 import { sandboxPath } from '../../../apis/v1alpha1/sandbox-paths.ts';
 import type { Session } from '../../../apis/v1alpha1/types.ts';
 import { type SessionRecord, toSessionRecord } from '../session-record.ts';
@@ -32,7 +32,11 @@ export class SandboxWriter {
       path: sandboxPathOf(session),
       contentType: patchTypes.merge,
       body: {
-        metadata: { resourceVersion, ...(changed === undefined ? {} : { annotations: changed }) },
+        metadata: {
+          resourceVersion,
+          ...(changed === undefined ? {} : { annotations: changed }),
+          managedFields: noOwnership,
+        },
         ...(endsAt === undefined ? {} : { spec: { shutdownTime: formatTime(endsAt) } }),
       },
       signal: this.#signal,

@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import { findCondition, type KubeObject } from '../../../apis/machinery/meta.ts';
 import type { SandboxWarmPool } from '../../../apis/v1alpha1/pool-template.ts';
 import type { SandboxSpec } from '../../../apis/v1alpha1/sandbox.ts';
+import { sandboxPath } from '../../../apis/v1alpha1/sandbox-paths.ts';
 import { AuditTail } from '../../../hack/cluster/audit-tail.ts';
 import { checkout } from '../../../hack/start/places.ts';
 import { useCluster } from '../../support/cluster.ts';
@@ -60,6 +61,21 @@ describe('a warm start', () => {
     expect(ours.map(({ verb, objectRef }) => `${verb} ${objectRef?.resource} ${objectRef?.name}`)).to.deep.equal([
       `patch sandboxes ${name}`,
     ]);
+  });
+
+  it('leaves watchers of Sandboxes no record of field owners to read, whoever writes later', async () => {
+    await pools.warm('w', 1);
+    const { metadata } = await pools.create('w');
+    await env.kubectl(['annotate', 'session', metadata.name ?? '', '-n', space.name, 'example.com/by=user']);
+    const stored = await env.client.request<KubeObject & { metadata: { managedFields?: unknown } }>({
+      path: sandboxPath(space.name, metadata.name ?? ''),
+    });
+    expect(stored.metadata).not.to.have.property('managedFields');
+    const shown = await env.client.request<KubeObject & { metadata: { managedFields?: { manager: string }[] } }>({
+      path: `${pools.sessionsPath}/${metadata.name}`,
+    });
+    expect(shown.metadata.annotations).to.include({ 'example.com/by': 'user' });
+    expect(shown.metadata.managedFields?.map(({ manager }) => manager)).to.include('kubectl-annotate');
   });
 
   it('leaves the Pod under the NetworkPolicy of deploy/examples, and safe from the autoscaler', async () => {
