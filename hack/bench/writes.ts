@@ -3,6 +3,7 @@ import { groupVersion, kind } from '../../apis/names.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { Benchmark, Contest, Reading, Side, Size } from './harness/benchmark.ts';
 import { percentile } from './harness/statistics.ts';
+import { Stillness } from './harness/stillness.ts';
 import { Twins } from './harness/twins.ts';
 import { eventually, Workplace } from './harness/workplace.ts';
 
@@ -12,8 +13,8 @@ const objects: Record<Size, number> = { full: 20, tiny: 1 };
 export const writes: Benchmark = {
   name: 'writes',
   how:
-    'create (cold), merge patch of a label and delete through kube-apiserver, one after the other, until the answer; a ' +
-    'session is Ready before it is changed, so that nothing of its start goes on meanwhile; what stands beside it has the same schema, and no Pod',
+    'create (cold), merge patch of a label and delete through kube-apiserver, one after the other, until the answer, each ' +
+    'once the controllers have nothing left to do; what stands beside a session has the same schema, and no Pod',
   open,
 };
 
@@ -21,6 +22,7 @@ async function open(cluster: Cluster, size: Size): Promise<Contest> {
   const { client } = cluster;
   const workplace = await Workplace.create(client);
   const twins = await Twins.install(client, workplace.namespace);
+  const stillness = await Stillness.watch(client, workplace.controlled);
   const spec = { runtimeRef: { kind: 'CodeInterpreter', name: 'none' } };
   const written = (path: string, apiVersion: string, settled: Written['settled']): Written => {
     const create = async (name: string) => {
@@ -30,7 +32,7 @@ async function open(cluster: Cluster, size: Size): Promise<Contest> {
   };
   const side = (name: string, resource: Written): Side => ({
     name,
-    round: () => measure(client, resource, objects[size]),
+    round: () => measure(client, resource, { count: objects[size], stillness }),
   });
   const sandboxGone = (name: string) =>
     eventually(`${name} is gone`, async () => {
@@ -44,7 +46,10 @@ async function open(cluster: Cluster, size: Size): Promise<Contest> {
         written(workplace.sessions, groupVersion, { ready: (name) => workplace.readySession(name), gone: sandboxGone }),
       ),
     ],
-    close: () => workplace.remove(),
+    close: async () => {
+      await stillness.close();
+      await workplace.remove();
+    },
   };
 }
 
@@ -58,17 +63,24 @@ interface Written {
   settled: { ready: (name: string) => Promise<unknown>; gone: (name: string) => Promise<unknown> };
 }
 
-async function measure(client: KubeClient, { path, create, settled }: Written, count: number): Promise<Reading[]> {
+async function measure(
+  client: KubeClient,
+  { path, create, settled }: Written,
+  { count, stillness }: { count: number; stillness: Stillness },
+): Promise<Reading[]> {
   const times = { create: [] as number[], patch: [] as number[], delete: [] as number[] };
   for (let index = 0; index < count; index += 1) {
     const name = `written-${index}`;
     times.create.push(await took(() => create(name)));
     await settled.ready(name);
+    await stillness.reached();
     const label = { metadata: { labels: { changed: String(index) } } };
     const patch = { method: 'PATCH', path: `${path}/${name}`, contentType: patchTypes.merge, body: label } as const;
     times.patch.push(await took(() => client.request(patch)));
+    await stillness.reached();
     times.delete.push(await took(() => client.request({ method: 'DELETE', path: `${path}/${name}` })));
     await settled.gone(name);
+    await stillness.reached();
   }
   return Object.entries(times).flatMap(([what, taken]) =>
     [50, 99].map(

@@ -24,6 +24,7 @@ export class EventWatch<T extends KubeObject> {
   #seen: SeenEvent<T>[] = [];
   #failure: Error | undefined;
   #resourceVersion = '0';
+  #lastAt = 0;
 
   private constructor(first: Readable, reopen: (resourceVersion: string) => Promise<Readable>, stop: AbortController) {
     this.#stop = stop;
@@ -60,6 +61,11 @@ export class EventWatch<T extends KubeObject> {
     }
   }
 
+  /** When the last event had arrived (performance.now()); 0 before the first. */
+  get lastAt(): number {
+    return this.#lastAt;
+  }
+
   /** Drops what was seen, so that looking through it stays quick. */
   forget(): void {
     this.#seen = [];
@@ -87,6 +93,7 @@ export class EventWatch<T extends KubeObject> {
   #take(event: SeenEvent<T>): void {
     if (event.type === 'ERROR') throw new Error(`a watch ended with ${JSON.stringify(event.object)}`);
     this.#resourceVersion = event.object.metadata.resourceVersion ?? this.#resourceVersion;
+    this.#lastAt = event.at;
     this.#seen.push(event);
     for (const waiter of this.#waiters) if (waiter.matches(event)) waiter.resolve(event);
   }

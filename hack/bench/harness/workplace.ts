@@ -52,6 +52,12 @@ export class Workplace {
     return `/apis/${groupVersion}/namespaces/${this.namespace}/${resource}`;
   }
 
+  /** The collections in which the controllers' work shows. */
+  get controlled(): string[] {
+    const core = ['pods', 'services', 'events'].map((each) => `/api/v1/namespaces/${this.namespace}/${each}`);
+    return [...core, this.sandboxes];
+  }
+
   get sandboxes(): string {
     return `${sandboxApi.path}/namespaces/${this.namespace}/${sandboxApi.resource}`;
   }
@@ -115,8 +121,11 @@ export class Workplace {
     return status.token;
   }
 
+  /** Removes the namespace and returns once it is gone, so that the next benchmark has the machine for itself. */
   async remove(): Promise<void> {
-    await this.client.request({ method: 'DELETE', path: `/api/v1/namespaces/${this.namespace}` });
+    const path = `/api/v1/namespaces/${this.namespace}`;
+    await this.client.request({ method: 'DELETE', path });
+    await eventually('the namespace is gone', async () => (await this.client.requestRaw({ path })).status === 404);
   }
 
   async #createRuntime(
