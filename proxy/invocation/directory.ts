@@ -1,5 +1,6 @@
 import type { KubeClient } from '../../apis/client/transport.ts';
 import { ApiError } from '../../apis/machinery/errors.ts';
+import { findCondition } from '../../apis/machinery/meta.ts';
 import { longestTimerMs } from '../../apis/machinery/time.ts';
 import type { Log } from '../../apis/runtime/log.ts';
 import type { Probe } from '../../apis/runtime/operations.ts';
@@ -148,7 +149,7 @@ export class Directory {
     const record = this.#sandboxes.get(namespace, name);
     if (record === undefined) return { error: notFound(name), cure: 'may be unseen' };
     const obstacle = stateObstacle(record);
-    if (obstacle !== undefined) return obstacle;
+    if (obstacle !== undefined && !this.#isBeingReplaced(record)) return obstacle;
     const pod = this.pods.readyPodOf(record.sandboxUid);
     if (pod === undefined || !isPodOf(record, pod)) return this.#troubleOf(record) ?? notReady(record);
     const known = this.#locations.get(pod);
@@ -162,10 +163,20 @@ export class Directory {
     return final(new ApiError('UpstreamFailed', `the session cannot be reached: the address of its Pod ${refusal}`));
   }
 
+  /** Whether a session is Failed because of a Pod that goes, or is gone: agent-sandbox makes it another one. */
+  #isBeingReplaced(record: SessionRecord): boolean {
+    const { status } = record.session;
+    if (status?.phase !== 'Failed' || findCondition(status.conditions, 'DataInvalid') !== undefined) return false;
+    const pod = this.pods.podOf(record.sandboxUid);
+    if (pod === undefined || pod.terminating) return true;
+    return pod.failure === undefined && record.failure?.podUid !== pod.uid;
+  }
+
   /** What keeps the Pod from running: as it says itself, as somebody has recorded it, or as the scheduler says. */
   #troubleOf(record: SessionRecord): Obstacle | undefined {
     const pod = this.pods.podOf(record.sandboxUid);
-    const recorded = record.failure?.podUid === pod?.uid ? record.failure : undefined;
+    const isRecorded = pod?.terminating !== true && record.failure?.podUid === pod?.uid;
+    const recorded = isRecorded ? record.failure : undefined;
     const failure = pod?.failure ?? recorded ?? unschedulable(record);
     if (failure === undefined) return undefined;
     return failure.final ? failed(failure) : troubled(record, failure);

@@ -89,10 +89,11 @@ export function podFailure(pod: FailingPod): Failure | undefined {
 
 function podTrouble(pod: FailingPod): Trouble | undefined {
   const { phase } = pod.status ?? {};
+  // kubelet gives a Pod that is deleted a last phase before it goes, and then agent-sandbox replaces it.
+  if (pod.metadata.deletionTimestamp !== undefined) return disrupted(pod);
   // agent-sandbox does not replace a Pod that is there, whatever its phase.
   if (phase === 'Failed') return failedPod(pod);
   if (phase === 'Succeeded') return succeededPod(pod);
-  if (pod.metadata.deletionTimestamp !== undefined) return disrupted(pod);
   for (const status of pod.status?.initContainerStatuses ?? []) {
     const trouble = waitingContainer(status);
     if (trouble !== undefined) return trouble;

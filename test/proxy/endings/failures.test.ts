@@ -161,6 +161,33 @@ describe('a session whose Pod does not run', () => {
     await release('stranded');
   });
 
+  it('waits for the next Pod while one that was deleted has ended and goes', async () => {
+    await create('succeeded');
+    await sessions.makeReady('succeeded');
+    expect(codeOf(await call('succeeded'))).to.equal(200);
+    const gone = await sessions.podUid('succeeded');
+    await holdAndDelete('succeeded');
+    await sessions.setPodStatus('succeeded', {
+      phase: 'Succeeded',
+      conditions: [{ type: 'Ready', status: 'False', lastTransitionTime: new Date().toISOString() }],
+      containerStatuses: [{ ...container, state: terminated('Completed', 0) }],
+    });
+    await until('agent-sandbox to see it', async () => {
+      const { status } = await plane.client.request<Sandbox>({ path: path('succeeded') });
+      return status?.conditions?.some(({ reason }) => reason === 'PodSucceeded');
+    });
+    const answer = call('succeeded');
+    await release('succeeded');
+    await until('the next Pod', async () => {
+      const pod = `/api/v1/namespaces/${namespace.name}/pods/succeeded`;
+      const { status, body } = await plane.client.requestRaw({ path: pod });
+      return status === 200 && (JSON.parse(body.toString()) as Sandbox).metadata.uid !== gone;
+    });
+    await sessions.makeReady('succeeded');
+    expect(codeOf(await answer), await answer).to.equal(200);
+    expect(await recorded('succeeded')).to.equal(undefined);
+  });
+
   async function holdAndDelete(name: string): Promise<void> {
     const pod = `/api/v1/namespaces/${namespace.name}/pods/${name}`;
     await plane.client.request({
