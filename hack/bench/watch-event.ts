@@ -15,7 +15,8 @@ export const watchEvent: Benchmark = {
   name: 'watch-event',
   how:
     'from sending a merge patch until a watch through the same kube-apiserver shows it: of a custom resource of the same ' +
-    "schema, and of a session's Sandbox, first in a watch of sessions, then in one of Sandboxes",
+    'schema, and of the Sandbox of a session that was written once, as by its first use, first in a watch of sessions, then ' +
+    'in one of Sandboxes',
   open,
 };
 
@@ -25,6 +26,12 @@ async function open(cluster: Cluster, size: Size): Promise<Contest> {
   const twins = await Twins.install(client, workplace.namespace);
   await workplace.createSession(sessionName, 'none');
   await twins.copy(await workplace.readySession(sessionName));
+  await client.request({
+    method: 'PATCH',
+    path: `${workplace.sessions}/${sessionName}`,
+    contentType: patchTypes.merge,
+    body: { metadata: { labels: { used: 'true' } } },
+  });
   const watches = {
     twins: await EventWatch.open<KubeObject>(client, twins.path),
     sandboxes: await EventWatch.open<KubeObject>(client, workplace.sandboxes),

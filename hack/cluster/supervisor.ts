@@ -19,6 +19,8 @@ export class Supervisor {
   readonly #logDir: string;
   readonly #onExit: (exit: ProcessExit) => void;
   readonly #running = new Map<SupervisedProcess, Recorded>();
+  /** Names in the order in which each was started first: what is started again stands where it stood before. */
+  readonly #places = new Set<string>();
   readonly #forgetting = new Set<Promise<void>>();
   readonly #deathWatch = new DeathWatch();
   #writing: Promise<void> = Promise.resolve();
@@ -54,6 +56,7 @@ export class Supervisor {
     const started = await SupervisedProcess.start(spec, { logDir: this.#logDir, onExit: this.#onExit });
     await this.#deathWatch.add(started.pid);
     const identity = await identify(started.pid);
+    this.#places.add(spec.name);
     if (identity !== undefined) this.#running.set(started, { name: spec.name, ...identity });
     const forgetting = this.#forget(started).finally(() => this.#forgetting.delete(forgetting));
     this.#forgetting.add(forgetting);
@@ -61,9 +64,12 @@ export class Supervisor {
     return started;
   }
 
-  /** Stops what still runs, the last started first, and leaves the record as it then is. */
+  /** Stops what still runs, the last started first, servers after their clients, and leaves the record as it then is. */
   async stop(): Promise<void> {
-    for (const running of this.processes.reverse()) await running.stop();
+    const places = [...this.#places];
+    const placeOf = ({ name }: SupervisedProcess) => places.indexOf(name);
+    const last = this.processes.reverse().toSorted((a, b) => placeOf(b) - placeOf(a));
+    for (const running of last) await running.stop();
     await Promise.all(this.#forgetting);
     this.#deathWatch.close();
   }

@@ -3,11 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { KubeList } from '../../apis/machinery/meta.ts';
-import { daemonImage, runtimeApi, sandboxApi } from '../../apis/names.ts';
+import { daemonImage, sandboxApi } from '../../apis/names.ts';
 import { createLog } from '../../apis/runtime/log.ts';
 import type { Sandbox } from '../../apis/v1alpha1/sandbox.ts';
 import { type Cluster, startCluster } from '../cluster/cluster.ts';
 import { Relay } from '../cluster/relay.ts';
+import { createRuntime } from '../cluster/runtimes.ts';
 import type { Reporter } from '../kube/progress.ts';
 import { audit } from './audit.ts';
 import { chooseFault } from './faults.ts';
@@ -111,16 +112,7 @@ async function prepare({ client, plane }: Cluster): Promise<string> {
     { name: 'box', image: `${daemonImage}:local` },
   ];
   for (const { name, image, ...pool } of runtimes) {
-    await client.request({
-      method: 'POST',
-      path: `${runtimeApi.path}/namespaces/${namespace}/codeinterpreters`,
-      body: {
-        apiVersion: runtimeApi.groupVersion,
-        kind: 'CodeInterpreter',
-        metadata: { name },
-        spec: { authMode: 'sojourn', template: { image }, ...pool },
-      },
-    });
+    await createRuntime(client, namespace, { name, spec: { authMode: 'sojourn', template: { image }, ...pool } });
   }
   const mustSucceed = async (args: string[]): Promise<string> => {
     const { code, stdout, stderr } = await plane.kubectl([...args, '-n', namespace]);

@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { KubeList } from '../../apis/machinery/meta.ts';
-import { groupVersion, resource, runtimeApi } from '../../apis/names.ts';
+import { groupVersion, resource } from '../../apis/names.ts';
 import type { Session } from '../../apis/v1alpha1/types.ts';
 import { type Cluster, startCluster } from '../cluster/cluster.ts';
+import { createRuntime } from '../cluster/runtimes.ts';
 import type { Reporter } from '../kube/progress.ts';
 
 const namespace = 'scale';
@@ -14,7 +15,6 @@ const creators = 16;
 /** All sessions end after so much for each, and this. */
 const msEach = 30;
 const pauseMs = 60_000;
-const processes = ['sojourn-apiserver', 'sojourn-proxy'] as const;
 
 export interface ScaleOptions extends Reporter {
   sessions: number;
@@ -44,22 +44,15 @@ export async function runScale(options: ScaleOptions): Promise<void> {
 async function measure(cluster: Cluster, { sessions, report, signal }: ScaleOptions): Promise<void> {
   const { client } = cluster;
   await client.request({ method: 'POST', path: '/api/v1/namespaces', body: { metadata: { name: namespace } } });
-  await client.request({
-    method: 'POST',
-    path: `${runtimeApi.path}/namespaces/${namespace}/codeinterpreters`,
-    body: {
-      apiVersion: runtimeApi.groupVersion,
-      kind: 'CodeInterpreter',
-      metadata: { name: 'none' },
-      spec: { authMode: 'none', template: { image: 'local/none' } },
-    },
-  });
+  const template = { image: 'local/none' };
+  await createRuntime(client, namespace, { name: 'none', spec: { authMode: 'none', template } });
+  const processes = bothProcesses(cluster);
   const path = `/apis/${groupVersion}/namespaces/${namespace}/${resource}`;
-  report(`  without sessions: ${await usage(cluster)}`);
+  report(`  without sessions: ${await usage(processes)}`);
   const begun = Date.now();
   const endAt = begun + sessions * msEach + pauseMs;
   await createAll(cluster, { path, sessions, endAt, signal });
-  report(`  ${sessions} sessions created in ${((Date.now() - begun) / 1000).toFixed(0)} s: ${await usage(cluster)}`);
+  report(`  ${sessions} sessions created in ${((Date.now() - begun) / 1000).toFixed(0)} s: ${await usage(processes)}`);
   for (const [what, query] of [
     ['whole, at resourceVersion "0"', { resourceVersion: '0' }],
     ['whole, at ""', {}],
@@ -69,13 +62,14 @@ async function measure(cluster: Cluster, { sessions, report, signal }: ScaleOpti
     const { items } = await client.request<KubeList<Session>>({ path, query });
     report(`  list, ${what}: ${items.length} in ${(performance.now() - asked).toFixed(0)} ms`);
   }
+  report(`  ${await startAnother(cluster)}`);
   await delay(Math.max(0, endAt - Date.now()), undefined, { signal });
-  report(`  all of them end now: ${await usage(cluster)}`);
+  report(`  all of them end now: ${await usage(processes)}`);
   for (;;) {
     const { items } = await client.request<KubeList<Session>>({ path, query: { resourceVersion: '0' } });
     const sinceMs = Date.now() - endAt;
     if (items.length === 0) {
-      report(`  all gone ${(sinceMs / 1000).toFixed(1)} s after their end: ${await usage(cluster)}`);
+      report(`  all gone ${(sinceMs / 1000).toFixed(1)} s after their end: ${await usage(processes)}`);
       return;
     }
     await delay(500, undefined, { signal });
@@ -108,18 +102,44 @@ async function createAll({ client }: Cluster, { path, sessions, endAt, signal }:
   await Promise.all(Array.from({ length: creators }, creator));
 }
 
-/** Memory of the two processes, and the longest that their event loops stood still since the last look. */
-async function usage({ plane, sojourn }: Cluster): Promise<string> {
-  const ports = [sojourn.ports.sojournApiserverOperations, sojourn.ports.sojournProxyOperations];
+interface Measured {
+  name: string;
+  pid: number | undefined;
+  operationsPort: number;
+}
+
+function bothProcesses({ plane, sojourn }: Cluster): Measured[] {
+  const { sojournApiserverOperations, sojournProxyOperations } = sojourn.ports;
+  const pidOf = (name: string) => plane.processes.find((candidate) => candidate.name === name)?.pid;
+  return [
+    { name: 'sojourn-apiserver', pid: pidOf('sojourn-apiserver'), operationsPort: sojournApiserverOperations },
+    { name: 'sojourn-proxy', pid: pidOf('sojourn-proxy'), operationsPort: sojournProxyOperations },
+  ];
+}
+
+/** Memory of processes, and the longest that their event loops stood still since the last look. */
+async function usage(processes: readonly Measured[]): Promise<string> {
   const texts = await Promise.all(
-    processes.map(async (name, index) => {
-      const pid = plane.processes.find((candidate) => candidate.name === name)?.pid;
+    processes.map(async ({ name, pid, operationsPort }) => {
       const status = await readFile(`/proc/${pid}/status`, 'utf8');
       const rssMb = Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024;
-      const metrics = await (await fetch(`http://127.0.0.1:${ports[index]}/metrics`)).text();
+      const metrics = await (await fetch(`http://127.0.0.1:${operationsPort}/metrics`)).text();
       const lagMs = Number(/^nodejs_eventloop_lag_max_seconds (\S+)$/m.exec(metrics)?.[1]) * 1000;
       return `${name} ${rssMb.toFixed(0)} MB, longest delay ${lagMs.toFixed(0)} ms`;
     }),
   );
   return texts.join('; ');
+}
+
+/** One more API server, which lists all sessions before it is ready. */
+async function startAnother({ sojourn }: Cluster): Promise<string> {
+  const name = 'another sojourn-apiserver';
+  const begun = performance.now();
+  const { process, operationsPort } = await sojourn.startApiserverReplica('sojourn-apiserver-b');
+  const tookMs = performance.now() - begun;
+  try {
+    return `${name}, ready after ${tookMs.toFixed(0)} ms: ${await usage([{ name, pid: process.pid, operationsPort }])}`;
+  } finally {
+    await process.stop();
+  }
 }

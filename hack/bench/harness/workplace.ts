@@ -3,10 +3,11 @@ import { fileURLToPath } from 'node:url';
 import type { KubeClient } from '../../../apis/client/transport.ts';
 import type { KubeList } from '../../../apis/machinery/meta.ts';
 import { findCondition } from '../../../apis/machinery/meta.ts';
-import { groupVersion, kind, poolApi, resource, runtimeApi, sandboxApi } from '../../../apis/names.ts';
+import { groupVersion, kind, poolApi, resource, sandboxApi } from '../../../apis/names.ts';
 import type { SandboxWarmPool } from '../../../apis/v1alpha1/pool-template.ts';
 import type { Sandbox } from '../../../apis/v1alpha1/sandbox.ts';
 import type { Session, SessionSpec } from '../../../apis/v1alpha1/types.ts';
+import { createRuntime } from '../../cluster/runtimes.ts';
 import { onCore } from './cores.ts';
 
 const upstreamMain = fileURLToPath(new URL('../upstream/main.ts', import.meta.url));
@@ -133,16 +134,7 @@ export class Workplace {
     template: { image: string; command?: string[] },
     more: { warmPoolSize?: number } = {},
   ): Promise<void> {
-    await this.client.request({
-      method: 'POST',
-      path: `${runtimeApi.path}/namespaces/${this.namespace}/codeinterpreters`,
-      body: {
-        apiVersion: runtimeApi.groupVersion,
-        kind: 'CodeInterpreter',
-        metadata: { name },
-        spec: { authMode: 'sojourn', template, ...more },
-      },
-    });
+    await createRuntime(this.client, this.namespace, { name, spec: { authMode: 'sojourn', template, ...more } });
   }
 }
 
