@@ -94,6 +94,7 @@ class TrailerExchange implements Dispatcher.DispatchController {
     outgoing.on('information', ({ statusCode, rawHeaders }) => this.#guard(() => this.#head(statusCode, rawHeaders)));
     outgoing.on('response', (answer) => {
       clearTimeout(this.#timer);
+      this.#timer = undefined;
       this.#answer = answer;
       answer.on('error', (error) => this.#fail(error));
       answer.on('data', (chunk: Buffer) => this.#guard(() => this.#handler.onResponseData?.(this, chunk)));
@@ -117,7 +118,8 @@ class TrailerExchange implements Dispatcher.DispatchController {
     source.on('error', (error) => this.#fail(error));
     source.on('data', () => this.#timer?.refresh());
     source.on('end', () => {
-      this.#outgoing.addTrailers(pairs(trailers()));
+      // Node throws for what it would not send.
+      this.#guard(() => this.#outgoing.addTrailers(pairs(trailers())));
       this.#outgoing.end();
     });
     source.pipe(this.#outgoing, { end: false });
