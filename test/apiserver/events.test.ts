@@ -1,33 +1,19 @@
 import { expect } from 'chai';
 import { sandboxApi } from '../../apis/names.ts';
 import type { Session } from '../../apis/v1alpha1/types.ts';
+import { createRuntime } from '../../hack/cluster/runtimes.ts';
 import { type CoreEvent, endedReason } from '../../proxy/invocation/endings/session-event.ts';
+import { createSession, sessionsPath, untilReady } from '../support/caller.ts';
 import { useCluster } from '../support/cluster.ts';
 import { until } from '../support/until.ts';
 
 describe('Events of sessions', () => {
   const env = useCluster();
   const space = env.namespace('events');
-  const collection = () => `/apis/sojourn.dev/v1alpha1/namespaces/${space.name}/sessions`;
+  const collection = () => sessionsPath(space.name);
 
   async function create(name: string, runtime = 'none', spec: object = {}, metadata: object = {}): Promise<Session> {
-    return await env.client.request<Session>({
-      method: 'POST',
-      path: collection(),
-      body: {
-        apiVersion: 'sojourn.dev/v1alpha1',
-        kind: 'Session',
-        metadata: { name, ...metadata },
-        spec: { runtimeRef: { kind: 'CodeInterpreter', name: runtime }, ...spec },
-      },
-    });
-  }
-
-  async function ready(name: string): Promise<void> {
-    await until(`${name} to be ready`, async () => {
-      const session = await env.client.request<Session>({ path: `${collection()}/${name}` });
-      return session.status?.phase === 'Ready';
-    });
+    return await createSession(env, space.name, { name, runtime, spec, metadata });
   }
 
   async function eventsOf(name: string): Promise<CoreEvent[]> {
@@ -45,16 +31,8 @@ describe('Events of sessions', () => {
   }
 
   before(async () => {
-    await env.client.request({
-      method: 'POST',
-      path: `/apis/runtime.agentcube.volcano.sh/v1alpha1/namespaces/${space.name}/codeinterpreters`,
-      body: {
-        apiVersion: 'runtime.agentcube.volcano.sh/v1alpha1',
-        kind: 'CodeInterpreter',
-        metadata: { name: 'absent' },
-        spec: { authMode: 'sojourn', template: { image: 'registry.example/absent:1' } },
-      },
-    });
+    const template = { image: 'registry.example/absent:1' };
+    await createRuntime(env.client, space.name, { name: 'absent', spec: { authMode: 'sojourn', template } });
   });
 
   it('tell of the creation, the kind of start and for whom it was', async () => {
@@ -168,7 +146,7 @@ describe('Events of sessions', () => {
   it('tell of a suspension and of the resume, why, and within a second or two', async function () {
     this.timeout(60_000);
     await create('sleeper');
-    await ready('sleeper');
+    await untilReady(env, space.name, 'sleeper');
     const hold = (suspended: boolean) =>
       env.kubectl([
         ...['patch', 'session', 'sleeper', '-n', space.name, '--type=merge'],
@@ -205,7 +183,7 @@ describe('Events of sessions', () => {
       contentType: 'application/merge-patch+json',
       body: { spec: { suspended: false } },
     });
-    await ready('unborn');
+    await untilReady(env, space.name, 'unborn');
     expect((await event('unborn', 'Resumed')).message).to.equal('Ready again because spec.suspended was set to false');
     const session = await env.client.request<Session>({ path: `${collection()}/unborn` });
     expect(session.status?.conditions?.filter(({ message }) => message === '')).to.deep.equal([]);

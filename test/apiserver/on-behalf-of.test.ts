@@ -4,6 +4,7 @@ import { Registry } from 'prom-client';
 import type { Status } from '../../apis/machinery/meta.ts';
 import { createLog } from '../../apis/runtime/log.ts';
 import type { Session } from '../../apis/v1alpha1/types.ts';
+import { createRuntime } from '../../hack/cluster/runtimes.ts';
 import { openAccess } from '../../proxy/access/access.ts';
 import { type Caller, onBehalfOf, onBehalfOfHeader } from '../../proxy/access/caller.ts';
 import type { UserInfo } from '../../proxy/access/user.ts';
@@ -27,11 +28,8 @@ describe('an assertion of another user', () => {
   const env = useCluster();
 
   before(async () => {
-    const runtime = `apiVersion: runtime.agentcube.volcano.sh/v1alpha1
-kind: CodeInterpreter
-metadata: {name: asserted, namespace: default}
-spec: {authMode: sojourn, template: {image: local/none}}`;
-    await env.kubectl(['apply', '-f', '-'], { stdin: runtime });
+    const template = { image: 'local/none' };
+    await createRuntime(env.client, 'default', { name: 'asserted', spec: { authMode: 'sojourn', template } });
   });
 
   after(async () => {

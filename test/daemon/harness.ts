@@ -10,6 +10,7 @@ import { createLog } from '../../apis/runtime/log.ts';
 import { daemonEnv, keySetRoute } from '../../apis/wire/daemon.ts';
 import { signKeySet } from '../../apis/wire/keyset.ts';
 import { type SigningKey, signToken, type TokenSubject } from '../../apis/wire/token.ts';
+import type { ExecuteResult } from '../../daemon/exec/execute.ts';
 import type { DaemonOptions } from '../../daemon/options.ts';
 import { createDaemon } from '../../daemon/server.ts';
 
@@ -81,20 +82,9 @@ export interface TestDaemon {
   token: () => Promise<string>;
   /** Sends a path as it stands, with a valid token unless told otherwise. */
   request: (path: string, options?: RequestOptions) => Promise<Answer>;
-  execute: (body: Record<string, unknown>, options?: RequestOptions) => Promise<ExecuteAnswer>;
+  execute: (body: Record<string, unknown>, options?: RequestOptions) => Promise<ExecuteResult>;
   pushKeySet: (jws: string) => Promise<Answer>;
   stop: () => Promise<void>;
-}
-
-export interface ExecuteAnswer {
-  stdout: string;
-  stderr: string;
-  exit_code: number;
-  duration: number;
-  start_time: string;
-  end_time: string;
-  stdout_truncated?: true;
-  stderr_truncated?: true;
 }
 
 export interface StartOptions {
@@ -215,7 +205,7 @@ function callerOf(port: number, keys: Keys): Caller {
     execute: async (body, options) => {
       const answer = await request('/api/execute', { method: 'POST', body: JSON.stringify(body), ...options });
       if (answer.status !== 200) throw new Error(`HTTP ${answer.status}: ${answer.text}`);
-      return answer.json<ExecuteAnswer>();
+      return answer.json<ExecuteResult>();
     },
     pushKeySet: (jws) => send(port, keySetRoute, { method: 'PUT', body: jws }),
   };

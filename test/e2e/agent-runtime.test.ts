@@ -2,6 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { request as httpsRequest } from 'node:https';
 import { connect } from 'node:tls';
 import { expect } from 'chai';
+import { createRuntime } from '../../hack/cluster/runtimes.ts';
+import { callerToken, readySession, sessionsPath } from '../support/caller.ts';
 import { useCluster } from '../support/cluster.ts';
 import { https } from '../support/http.ts';
 import { until } from '../support/until.ts';
@@ -17,39 +19,14 @@ interface Echo {
 describe('an agent of one’s own', () => {
   const env = useCluster();
   const space = env.namespace('agent');
-  const base = () => `/apis/sojourn.dev/v1alpha1/namespaces/${space.name}/sessions/agent/proxy`;
+  const base = () => `${sessionsPath(space.name)}/agent/proxy`;
   let token = '';
 
   before(async function () {
     this.timeout(60_000);
-    await env.client.request({
-      method: 'POST',
-      path: `/apis/runtime.agentcube.volcano.sh/v1alpha1/namespaces/${space.name}/agentruntimes`,
-      body: echoRuntime(space.name),
-    });
-    await env.client.request({
-      method: 'POST',
-      path: `/apis/sojourn.dev/v1alpha1/namespaces/${space.name}/sessions`,
-      body: {
-        apiVersion: 'sojourn.dev/v1alpha1',
-        kind: 'Session',
-        metadata: { name: 'agent' },
-        spec: { runtimeRef: { kind: 'AgentRuntime', name: 'echo' } },
-      },
-    });
-    await env.kubectl(['create', 'serviceaccount', 'caller', '-n', space.name]);
-    const binding = ['create', 'rolebinding', 'caller', '-n', space.name, '--clusterrole=sojourn-session-user'];
-    await env.kubectl([...binding, `--serviceaccount=${space.name}:caller`]);
-    token = (await env.kubectl(['create', 'token', 'caller', '-n', space.name])).stdout.trim();
-    const ready = await env.kubectl([
-      'wait',
-      '-n',
-      space.name,
-      '--for=condition=Ready',
-      'session/agent',
-      '--timeout=30s',
-    ]);
-    expect(ready.code, ready.stderr).to.equal(0);
+    await createRuntime(env.client, space.name, echoRuntime);
+    token = await callerToken(env, space.name);
+    await readySession(env, space.name, { name: 'agent', kind: 'AgentRuntime', runtime: 'echo' });
   });
 
   for (const front of ['kube-apiserver', 'proxy'] as const) {

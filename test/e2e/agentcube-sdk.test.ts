@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { createLog } from '../../apis/runtime/log.ts';
 import type { Session } from '../../apis/v1alpha1/types.ts';
+import { createRuntime, type NewRuntime, runtimesPath } from '../../hack/cluster/runtimes.ts';
 import { readOptions } from '../../proxy/options.ts';
 import { type RunningProxy, startProxy } from '../../proxy/server.ts';
 import { useCluster } from '../support/cluster.ts';
@@ -38,11 +39,7 @@ describe('AgentCube’s Python SDK', () => {
       skip(this, `${error.message}`);
     }
     dir = await mkdtemp(join(tmpdir(), 'sojourn-sdk-'));
-    await env.client.request({
-      method: 'POST',
-      path: `/apis/runtime.agentcube.volcano.sh/v1alpha1/namespaces/${space.name}/agentruntimes`,
-      body: echoRuntime(space.name),
-    });
+    await createRuntime(env.client, space.name, echoRuntime);
     await env.kubectl(['create', 'serviceaccount', 'agent', '-n', space.name]);
     for (const namespace of [space.name, 'default']) {
       await env.kubectl([
@@ -126,17 +123,16 @@ describe('AgentCube’s Python SDK', () => {
   });
 
   describe('with its own examples, unmodified', () => {
-    const runtimes = '/apis/runtime.agentcube.volcano.sh/v1alpha1/namespaces/default';
-
     /** Runs an example with a runtime of the name that it has in it. */
-    async function run(example: string, collection: string, runtime: object, name: string): Promise<string> {
-      await env.client.request({ method: 'POST', path: `${runtimes}/${collection}`, body: runtime });
+    async function run(example: string, runtime: NewRuntime): Promise<string> {
+      const { name, kind } = runtime;
+      await createRuntime(env.client, 'default', runtime);
       try {
         const { code, stdout, stderr } = await python([join(sdk.examples, example)], await environment(), dir);
         expect(code, stderr).to.equal(0);
         return stdout;
       } finally {
-        await env.client.request({ method: 'DELETE', path: `${runtimes}/${collection}/${name}` });
+        await env.client.request({ method: 'DELETE', path: `${runtimesPath('default', kind)}/${name}` });
         // AgentRuntimeClient has no method that would.
         for (const session of await sessionsOf(name))
           await env.kubectl(['delete', 'session', session, '-n', 'default']);
@@ -151,13 +147,10 @@ describe('AgentCube’s Python SDK', () => {
 
     it('runs code and keeps files', async function () {
       this.timeout(90_000);
-      const interpreter = {
-        apiVersion: 'runtime.agentcube.volcano.sh/v1alpha1',
-        kind: 'CodeInterpreter',
-        metadata: { name: 'my-interpreter' },
+      const output = await run('basic_usage.py', {
+        name: 'my-interpreter',
         spec: { authMode: 'sojourn', template: { image: 'ghcr.io/sojourn-dev/sojourn-daemon:test' } },
-      };
-      const output = await run('basic_usage.py', 'codeinterpreters', interpreter, 'my-interpreter');
+      });
       expect(output).to.contain('Result: Pi is approximately 3.141593\n').and.to.contain("'hello.txt'");
       expect(output).to.match(/Result: 42\n\nStep 3: Delete session\nSession deleted.\n$/);
     });
@@ -176,9 +169,8 @@ describe('AgentCube’s Python SDK', () => {
       try {
         const ready = `http://127.0.0.1:${proxy.operationsPort}/readyz`;
         await until('the proxy to be ready', async () => (await fetch(ready)).status === 200);
-        const agent = echoRuntime('default') as { metadata: { name: string } };
-        agent.metadata.name = 'my-agent';
-        const output = (await run('agent_runtime_usage.py', 'agentruntimes', agent, 'my-agent')).trim().split('\n');
+        const agent = { ...echoRuntime, name: 'my-agent' };
+        const output = (await run('agent_runtime_usage.py', agent)).trim().split('\n');
         expect(output).to.have.length(4);
         expect(output[2]).to.equal(output[0]);
         for (const answer of [output[1], output[3]]) expect(answer).to.contain('"prompt": "Hello World!"');

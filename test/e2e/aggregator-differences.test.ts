@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { connect } from 'node:tls';
 import { expect } from 'chai';
+import { createRuntime } from '../../hack/cluster/runtimes.ts';
 import { callerToken, readySession, sessionsPath } from '../support/caller.ts';
 import { useCluster } from '../support/cluster.ts';
 import { until } from '../support/until.ts';
@@ -17,11 +18,7 @@ describe('what the aggregator changes', () => {
 
   before(async function () {
     this.timeout(60_000);
-    await env.client.request({
-      method: 'POST',
-      path: `/apis/runtime.agentcube.volcano.sh/v1alpha1/namespaces/${space.name}/agentruntimes`,
-      body: rawRuntime(space.name),
-    });
+    await createRuntime(env.client, space.name, rawRuntime);
     await readySession(env, space.name, { name: 'raw', kind: 'AgentRuntime', runtime: 'raw' });
     token = await callerToken(env, space.name);
     await until('the program to listen', async () => {

@@ -1,47 +1,25 @@
 import { connect } from 'node:tls';
 import { expect } from 'chai';
 import { generateKeyPair } from 'jose';
-import type { Session } from '../../apis/v1alpha1/types.ts';
 import { bodyLimitBytes } from '../../apis/wire/daemon.ts';
 import { signToken } from '../../apis/wire/token.ts';
+import type { ExecuteResult } from '../../daemon/exec/execute.ts';
+import { callerToken, createSession, readySession, sessionsPath } from '../support/caller.ts';
 import { useCluster } from '../support/cluster.ts';
 import { type Answer, https } from '../support/http.ts';
-import { until } from '../support/until.ts';
-
-interface ExecuteAnswer {
-  stdout: string;
-  stderr: string;
-  exit_code: number;
-}
 
 describe('an invocation', () => {
   const env = useCluster();
   const space = env.namespace('invoke');
-  const base = () => `/apis/sojourn.dev/v1alpha1/namespaces/${space.name}/sessions`;
+  const base = () => sessionsPath(space.name);
   let address = '';
   let token = '';
 
   before(async function () {
     this.timeout(60_000);
-    await env.client.request({
-      method: 'POST',
-      path: base(),
-      body: {
-        apiVersion: 'sojourn.dev/v1alpha1',
-        kind: 'Session',
-        metadata: { name: 'box' },
-        spec: { runtimeRef: { kind: 'CodeInterpreter', name: 'py' } },
-      },
-    });
-    await env.kubectl(['create', 'serviceaccount', 'agent', '-n', space.name]);
-    const binding = ['create', 'rolebinding', 'agent', '-n', space.name, '--clusterrole=sojourn-session-user'];
-    await env.kubectl([...binding, `--serviceaccount=${space.name}:agent`]);
-    token = (await env.kubectl(['create', 'token', 'agent', '-n', space.name])).stdout.trim();
-    const session = await until('the session to be ready', async () => {
-      const current = await env.client.request<Session>({ path: `${base()}/box` });
-      return current.status?.phase === 'Ready' ? current : undefined;
-    });
-    address = session.status?.addresses?.[0] ?? '';
+    token = await callerToken(env, space.name);
+    const { status } = await readySession(env, space.name, { name: 'box', runtime: 'py' });
+    address = status?.addresses?.[0] ?? '';
   });
 
   /** A call through either front: kube-apiserver's aggregator or the proxy itself. */
@@ -171,23 +149,14 @@ describe('an invocation', () => {
   }
 
   it('of a session that is still starting waits for it instead of failing', async () => {
-    await env.client.request({
-      method: 'POST',
-      path: base(),
-      body: {
-        apiVersion: 'sojourn.dev/v1alpha1',
-        kind: 'Session',
-        metadata: { name: 'fresh' },
-        spec: { runtimeRef: { kind: 'CodeInterpreter', name: 'py' } },
-      },
-    });
+    await createSession(env, space.name, { name: 'fresh', runtime: 'py' });
     const answer = await call('proxy', `${base()}/fresh/proxy/api/execute`, {
       method: 'POST',
       body: JSON.stringify({ command: ['echo', 'awake'] }),
       headers: { 'content-type': 'application/json' },
     });
     expect(answer.status, answer.text).to.equal(200);
-    expect((JSON.parse(answer.text) as ExecuteAnswer).stdout).to.equal('awake\n');
+    expect((JSON.parse(answer.text) as ExecuteResult).stdout).to.equal('awake\n');
   });
 
   describe('straight at the daemon', () => {

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { Agent } from 'undici';
 import type { Session } from '../../apis/v1alpha1/types.ts';
+import { createRuntime } from '../../hack/cluster/runtimes.ts';
 import type { Replica } from '../../hack/cluster/sojourn.ts';
 import { Balancer } from '../support/balancer.ts';
 import { callerToken, readySession, sessionsPath } from '../support/caller.ts';
@@ -22,11 +23,7 @@ describe('two proxies', () => {
   before(async function () {
     this.timeout(90_000);
     token = await callerToken(env, space.name);
-    await env.client.request({
-      method: 'POST',
-      path: `/apis/runtime.agentcube.volcano.sh/v1alpha1/namespaces/${space.name}/agentruntimes`,
-      body: slowRuntime(space.name),
-    });
+    await createRuntime(env.client, space.name, slowRuntime);
     box = await readySession(env, space.name, { name: 'box', runtime: 'py' });
   });
   afterEach(async () => {

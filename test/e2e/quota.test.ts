@@ -4,6 +4,7 @@ import type { Status } from '../../apis/machinery/meta.ts';
 import { group, groupVersion, kind } from '../../apis/names.ts';
 import type { Session } from '../../apis/v1alpha1/types.ts';
 import { countKey } from '../../apiserver/quota/session-quota.ts';
+import { createRuntime, runtimesPath } from '../../hack/cluster/runtimes.ts';
 import { twinGroup } from '../../hack/twin/definition.ts';
 import { useTwin } from '../apiserver/differential/support/twin.ts';
 import { useTwoApiservers } from '../apiserver/pools/support/replicas.ts';
@@ -78,7 +79,10 @@ describe(`quotas on ${countKey}`, function () {
   it('are looked at but not charged by dry runs, nor by what is invalid', async () => {
     await quotas.limit('ten', { [countKey]: '1' });
     await quotas.counted('ten', '0');
-    expect((await quotas.create({ name: 'tried' }, { dryRun: 'All' })).status).to.equal(201);
+    // Quotas are seen by a watch, here as in kube-apiserver: the one before this one may still be there for a moment.
+    await until('the quota to be seen', async () => {
+      return (await quotas.create({ name: 'tried' }, { dryRun: 'All' })).status === 201;
+    });
     expect((await quotas.create({ name: 'Not Valid' })).status).to.equal(422);
     expect(await quotas.used('ten')).to.equal('0');
     expect((await quotas.create({ generateName: 'real-' })).status).to.equal(201);
@@ -143,20 +147,13 @@ describe(`quotas on ${countKey}`, function () {
   it('are charged for a warm start', async () => {
     await quotas.limit('ten', { [countKey]: '1' });
     await quotas.counted('ten', '0');
-    const runtimes = `/apis/runtime.agentcube.volcano.sh/v1alpha1/namespaces/${space.name}/codeinterpreters`;
-    await env.client.request({
-      method: 'POST',
-      path: runtimes,
-      body: {
-        apiVersion: 'runtime.agentcube.volcano.sh/v1alpha1',
-        kind: 'CodeInterpreter',
-        metadata: { name: 'warm' },
-        spec: { authMode: 'sojourn', warmPoolSize: 2, template: { image: 'local/none' } },
-      },
+    await createRuntime(env.client, space.name, {
+      name: 'warm',
+      spec: { authMode: 'sojourn', warmPoolSize: 2, template: { image: 'local/none' } },
     });
     await until('the pool to be full', async () => {
       const runtime = await env.client.request<{ status?: { warmPool?: { ready?: number } } }>({
-        path: `${runtimes}/warm`,
+        path: `${runtimesPath(space.name)}/warm`,
       });
       return runtime.status?.warmPool?.ready === 2;
     });

@@ -3,6 +3,7 @@ import { Agent } from 'undici';
 import { patchTypes } from '../../apis/client/transport.ts';
 import { daemonImage } from '../../apis/names.ts';
 import type { Session } from '../../apis/v1alpha1/types.ts';
+import { createRuntime } from '../../hack/cluster/runtimes.ts';
 import { callerToken, readySession, sessionsPath } from '../support/caller.ts';
 import { useCluster } from '../support/cluster.ts';
 import { until } from '../support/until.ts';
@@ -17,15 +18,10 @@ describe('a workspace', () => {
 
   it(`keeps its files while its session is suspended and called back ${cycles} times`, async () => {
     const token = await callerToken(env, space.name);
-    await env.client.request({
-      method: 'POST',
-      path: `/apis/runtime.agentcube.volcano.sh/v1alpha1/namespaces/${space.name}/codeinterpreters`,
-      body: {
-        apiVersion: 'runtime.agentcube.volcano.sh/v1alpha1',
-        kind: 'CodeInterpreter',
-        metadata: { name: 'kept', annotations: { 'sojourn.dev/workspace': '1Gi' } },
-        spec: { authMode: 'sojourn', template: { image: `${daemonImage}:test` } },
-      },
+    await createRuntime(env.client, space.name, {
+      name: 'kept',
+      metadata: { annotations: { 'sojourn.dev/workspace': '1Gi' } },
+      spec: { authMode: 'sojourn', template: { image: `${daemonImage}:test` } },
     });
     await readySession(env, space.name, { name: 'box', runtime: 'kept' });
     const path = `${sessionsPath(space.name)}/box`;

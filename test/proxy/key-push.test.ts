@@ -1,21 +1,14 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { expect } from 'chai';
 import type { CryptoKey } from 'jose';
-import { createLog } from '../../apis/runtime/log.ts';
 import { keySetMediaType, keySetRoute } from '../../apis/wire/daemon.ts';
 import { importRootKey, type KeySet, verifyKeySet } from '../../apis/wire/keyset.ts';
 import { audienceOf, type TokenClaims, verifyToken } from '../../apis/wire/token.ts';
 import { fingerprintOf } from '../../apis/wire/trust-anchor.ts';
-import { createDaemon, type Daemon } from '../../daemon/server.ts';
-import { useControlPlane, useNamespace } from '../support/control-plane.ts';
 import { until } from '../support/until.ts';
+import { useKeyedGateway } from './keys/support/keyed-gateway.ts';
+import { startDaemonSandbox } from './keys/support/sandboxes.ts';
 import { Cleanup } from './support/cleanup.ts';
-import { startGateway, type TestGateway } from './support/gateway.ts';
 import { codeOf, jsonOf, RawClient } from './support/raw-client.ts';
-import { TestSessions } from './support/sessions.ts';
 import { startUpstream, type Upstream } from './support/upstream.ts';
 
 /** A program that knows keys only by pushes and remembers what it was shown. */
@@ -71,46 +64,31 @@ async function startStrictProgram(root: CryptoKey, audience: () => string): Prom
 }
 
 describe('key push', () => {
-  const plane = useControlPlane();
-  const namespace = useNamespace(plane);
+  const place = useKeyedGateway();
   const cleanup = new Cleanup();
-  let sessions: TestSessions;
-  let gateway: TestGateway;
-
-  before(async () => {
-    sessions = new TestSessions(plane.client, () => namespace.name);
-    gateway = await startGateway({
-      client: plane.client,
-      readyTimeoutMs: 10_000,
-      keyNamespace: namespace.name,
-      user: { username: 'bob', uid: 'uid-of-bob', groups: [] },
-    });
-  });
-
-  after(async () => await gateway.stop());
 
   /** A ready session with this program in it. */
   async function createSession(name: string, port: number): Promise<void> {
-    await sessions.create({
+    await place.sessions.create({
       name,
       authMode: 'sojourn',
-      rootKey: gateway.path.keys.trustAnchors().rootKey,
+      rootKey: place.gateway.path.keys.trustAnchors().rootKey,
       endpoints: [{ pathPrefix: '/', port, protocol: 'HTTP' }],
     });
-    await sessions.makeReady(name);
+    await place.sessions.makeReady(name);
   }
 
   async function startSession(name: string): Promise<StrictProgram> {
-    const root = await importRootKey(gateway.path.keys.trustAnchors().rootKey);
+    const root = await importRootKey(place.gateway.path.keys.trustAnchors().rootKey);
     let podUid = '';
-    const audience = () => audienceOf({ namespace: namespace.name, sandbox: name, podUid });
+    const audience = () => audienceOf({ namespace: place.namespace, sandbox: name, podUid });
     const program = cleanup.add(await startStrictProgram(root, audience));
     await createSession(name, program.port);
-    podUid = await sessions.podUid(name);
+    podUid = await place.sessions.podUid(name);
     return program;
   }
 
-  const post = (name: string) => gateway.call(namespace.name, name, { method: 'POST', body: 'work' });
+  const post = (name: string) => place.gateway.call(place.namespace, name, { method: 'POST', body: 'work' });
 
   it('gives the keys before the first call, once for many calls at a time', async () => {
     const program = await startSession('first');
@@ -119,7 +97,7 @@ describe('key push', () => {
     expect(await post('first')).to.contain('did work');
     expect(program.pushes).to.have.length(1);
     expect(program.pushes[0]?.version).to.equal(
-      gateway.path.keys.forDaemon(fingerprintOf(gateway.path.keys.trustAnchors().rootKey)).keySet.version,
+      place.gateway.path.keys.forDaemon(fingerprintOf(place.gateway.path.keys.trustAnchors().rootKey)).keySet.version,
     );
   });
 
@@ -134,7 +112,7 @@ describe('key push', () => {
     const program = await startSession('restarting');
     expect(codeOf(await post('restarting'))).to.equal(200);
     program.restartAtNextCall();
-    expect(codeOf(await gateway.call(namespace.name, 'restarting'))).to.equal(200);
+    expect(codeOf(await place.gateway.call(place.namespace, 'restarting'))).to.equal(200);
     expect(program.pushes).to.have.length(2);
   });
 
@@ -142,26 +120,26 @@ describe('key push', () => {
     const program = await startSession('restarted');
     expect(codeOf(await post('restarted'))).to.equal(200);
     program.forgetKeys();
-    expect(codeOf(await gateway.call(namespace.name, 'restarted'))).to.equal(200);
+    expect(codeOf(await place.gateway.call(place.namespace, 'restarted'))).to.equal(200);
     expect(program.pushes).to.have.length(2);
   });
 
   it('gives the keys, and a token of its own, to the next Pod of a session', async () => {
     let podUid = '';
-    const root = await importRootKey(gateway.path.keys.trustAnchors().rootKey);
-    const audience = () => audienceOf({ namespace: namespace.name, sandbox: 'replaced', podUid });
+    const root = await importRootKey(place.gateway.path.keys.trustAnchors().rootKey);
+    const audience = () => audienceOf({ namespace: place.namespace, sandbox: 'replaced', podUid });
     const program = cleanup.add(await startStrictProgram(root, audience));
     await createSession('replaced', program.port);
-    podUid = await sessions.podUid('replaced');
+    podUid = await place.sessions.podUid('replaced');
     expect(codeOf(await post('replaced'))).to.equal(200);
     const first = podUid;
-    await sessions.deletePod('replaced');
+    await place.sessions.deletePod('replaced');
     await until('the next Pod', async () => {
-      podUid = await sessions.podUid('replaced').catch(() => first);
+      podUid = await place.sessions.podUid('replaced').catch(() => first);
       return podUid !== first;
     });
     program.forgetKeys();
-    await sessions.makeReady('replaced');
+    await place.sessions.makeReady('replaced');
     // A token for the first Pod would be refused by the audience, and without a second push by its key.
     expect(codeOf(await post('replaced'))).to.equal(200);
     expect(program.pushes).to.have.length(2);
@@ -179,7 +157,7 @@ describe('key push', () => {
   });
 
   it('passes on a 401 that is the program’s own', async () => {
-    const root = await importRootKey(gateway.path.keys.trustAnchors().rootKey);
+    const root = await importRootKey(place.gateway.path.keys.trustAnchors().rootKey);
     const own = cleanup.add(
       await startUpstream((request, response) => {
         if (request.url === keySetRoute) response.writeHead(204).end();
@@ -187,7 +165,7 @@ describe('key push', () => {
       }),
     );
     await createSession('own-401', own.port);
-    const answer = await gateway.call(namespace.name, 'own-401');
+    const answer = await place.gateway.call(place.namespace, 'own-401');
     expect(answer).to.match(/^HTTP\/1\.1 401 .*www-authenticate: Basic\r\n.*own public\.{40000}/is);
   });
 
@@ -199,8 +177,8 @@ describe('key push', () => {
 
   it('authenticates upgrades in the same way', async () => {
     const program = await startSession('upgraded');
-    const client = cleanup.close(await RawClient.connect(gateway.port));
-    const path = `/apis/sojourn.dev/v1alpha1/namespaces/${namespace.name}/sessions/upgraded/proxy/tty`;
+    const client = cleanup.close(await RawClient.connect(place.gateway.port));
+    const path = `/apis/sojourn.dev/v1alpha1/namespaces/${place.namespace}/sessions/upgraded/proxy/tty`;
     client.send(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tty/1\r\n\r\n`);
     await client.over();
     // This program takes every upgrade for a plain request; what counts is that it was shown a token it could verify.
@@ -209,43 +187,19 @@ describe('key push', () => {
   });
 
   it('opens the real daemon', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'sojourn-proxy-test-'));
-    cleanup.add({ stop: () => rm(folder, { recursive: true }) });
-    const start = async (port: number, podUid: string): Promise<{ daemon: Daemon; address: AddressInfo }> => {
-      const daemon = await createDaemon(
-        {
-          listenAddress: '127.0.0.1',
-          port,
-          workspace: folder,
-          rootKey: gateway.path.keys.trustAnchors().rootKey,
-          namespace: namespace.name,
-          sandbox: 'daemon',
-          podUid,
-          logLevel: 'error',
-        },
-        { log: createLog({ level: 'error' }), environment: process.env },
-      );
-      return { daemon, address: await daemon.listen() };
-    };
-    // Its port must be known before there is a Pod whose uid it can be told.
-    const placeholder = await start(0, 'none yet');
-    const { port } = placeholder.address;
-    await placeholder.daemon.stop();
-    await createSession('daemon', port);
-    const podUid = await sessions.podUid('daemon');
-    const first = await start(port, podUid);
+    const { rootKey } = place.gateway.path.keys.trustAnchors();
+    const { sessions, namespace } = place;
+    const daemon = cleanup.add(await startDaemonSandbox({ sessions, namespace, name: 'daemon', rootKey }));
     const execute = () =>
-      gateway.call(namespace.name, 'daemon', {
+      place.gateway.call(place.namespace, 'daemon', {
         method: 'POST',
         target: '/api/execute',
         headers: ['Content-Type: application/json'],
         body: JSON.stringify({ command: ['echo', 'hello'] }),
       });
     expect(jsonOf(await execute())).to.include({ stdout: 'hello\n', exit_code: 0 });
-    await first.daemon.stop();
-    const second = await start(port, podUid);
-    cleanup.add(second.daemon);
-    expect(codeOf(await gateway.call(namespace.name, 'daemon', { target: '/api/files?path=.' }))).to.equal(200);
+    await daemon.restart();
+    expect(codeOf(await place.gateway.call(place.namespace, 'daemon', { target: '/api/files?path=.' }))).to.equal(200);
     await until('the restarted daemon to work', async () => codeOf(await execute()) === 200);
   });
 });

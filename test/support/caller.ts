@@ -1,3 +1,4 @@
+import type { ObjectMeta } from '../../apis/machinery/meta.ts';
 import type { Session, SessionSpec } from '../../apis/v1alpha1/types.ts';
 import type { TestCluster } from './cluster.ts';
 import { until } from './until.ts';
@@ -21,26 +22,40 @@ export interface NewSession {
   name: string;
   kind?: 'CodeInterpreter' | 'AgentRuntime';
   runtime: string;
+  /** What it has besides its name. */
+  metadata?: ObjectMeta;
   /** What it has besides its runtime. */
   spec?: Partial<SessionSpec>;
 }
 
-/** Creates a session as the admin and waits until it is Ready. */
-export async function readySession(
+/** Creates a session as the admin. */
+export async function createSession(
   env: TestCluster,
   namespace: string,
-  { name, kind = 'CodeInterpreter', runtime, spec }: NewSession,
+  { name, kind = 'CodeInterpreter', runtime, metadata, spec }: NewSession,
 ): Promise<Session> {
-  const path = sessionsPath(namespace);
-  const body = {
-    apiVersion: 'sojourn.dev/v1alpha1',
-    kind: 'Session',
-    metadata: { name },
-    spec: { ...spec, runtimeRef: { kind, name: runtime } },
-  };
-  await env.client.request({ method: 'POST', path, body });
+  return await env.client.request<Session>({
+    method: 'POST',
+    path: sessionsPath(namespace),
+    body: {
+      apiVersion: 'sojourn.dev/v1alpha1',
+      kind: 'Session',
+      metadata: { ...metadata, name },
+      spec: { ...spec, runtimeRef: { kind, name: runtime } },
+    },
+  });
+}
+
+/** Creates a session as the admin and waits until it is Ready. */
+export async function readySession(env: TestCluster, namespace: string, session: NewSession): Promise<Session> {
+  await createSession(env, namespace, session);
+  return await untilReady(env, namespace, session.name);
+}
+
+/** Waits until a session is Ready. */
+export async function untilReady(env: TestCluster, namespace: string, name: string): Promise<Session> {
   return await until(`session ${name} to be ready`, async () => {
-    const session = await env.client.request<Session>({ path: `${path}/${name}` });
+    const session = await env.client.request<Session>({ path: `${sessionsPath(namespace)}/${name}` });
     return session.status?.phase === 'Ready' ? session : undefined;
   });
 }

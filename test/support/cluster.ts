@@ -4,6 +4,7 @@ import { loadClusterConfig } from '../../apis/client/kubeconfig.ts';
 import { KubeClient } from '../../apis/client/transport.ts';
 import { type Cluster, startSojourn } from '../../hack/cluster/cluster.ts';
 import type { KubectlOptions, KubectlResult } from '../../hack/cluster/kubectl.ts';
+import { createRuntime } from '../../hack/cluster/runtimes.ts';
 import { shared, type TestControlPlane, useControlPlane } from './control-plane.ts';
 import { until } from './until.ts';
 
@@ -131,16 +132,7 @@ async function createNamespace(client: KubeClient, prefix: string): Promise<{ na
   const { name } = metadata;
   const runtimes = { none: 'local/none', py: 'ghcr.io/sojourn-dev/sojourn-daemon:test' };
   for (const [runtime, image] of Object.entries(runtimes)) {
-    await client.request({
-      method: 'POST',
-      path: `/apis/runtime.agentcube.volcano.sh/v1alpha1/namespaces/${name}/codeinterpreters`,
-      body: {
-        apiVersion: 'runtime.agentcube.volcano.sh/v1alpha1',
-        kind: 'CodeInterpreter',
-        metadata: { name: runtime },
-        spec: { authMode: 'sojourn', template: { image } },
-      },
-    });
+    await createRuntime(client, name, { name: runtime, spec: { authMode: 'sojourn', template: { image } } });
   }
   const account = `/api/v1/namespaces/${name}/serviceaccounts/default`;
   await until(

@@ -14,10 +14,7 @@ const size = 4;
 describe('a pool member of the agent-sandbox controller', () => {
   const env = useCluster();
   const space = env.namespace('adoption');
-  const pools = new Pools(
-    () => env.client,
-    () => space.name,
-  );
+  const pools = Pools.of(env, space);
   let pool: SandboxWarmPool;
 
   before(async function () {

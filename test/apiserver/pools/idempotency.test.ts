@@ -13,10 +13,7 @@ describe('an Idempotency-Key', () => {
   const env = useCluster();
   const space = env.namespace('idempotency');
   const servers = useTwoApiservers(env);
-  const pools = new Pools(
-    () => env.client,
-    () => space.name,
-  );
+  const pools = Pools.of(env, space);
   before(async function () {
     this.timeout(60_000);
     await pools.createRuntime({ name: 'w', size: 4 });

@@ -10,10 +10,7 @@ import { Pools } from './support/pools.ts';
 describe('the pool of a runtime', () => {
   const env = useCluster();
   const space = env.namespace('root-key');
-  const pools = new Pools(
-    () => env.client,
-    () => space.name,
-  );
+  const pools = Pools.of(env, space);
 
   it('is replaced once when one of two replicas knows of a new root key', async function () {
     this.timeout(90_000);

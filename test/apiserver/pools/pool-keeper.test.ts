@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { findCondition } from '../../../apis/machinery/meta.ts';
 import { readPoolRecord } from '../../../apis/v1alpha1/pool-record.ts';
+import { createRuntime } from '../../../hack/cluster/runtimes.ts';
 import { useCluster } from '../../support/cluster.ts';
 import { until } from '../../support/until.ts';
 import { Pools } from './support/pools.ts';
@@ -8,10 +9,7 @@ import { Pools } from './support/pools.ts';
 describe('the pool of a runtime', () => {
   const env = useCluster();
   const space = env.namespace('keeper');
-  const pools = new Pools(
-    () => env.client,
-    () => space.name,
-  );
+  const pools = Pools.of(env, space);
 
   const names = async (runtime: string) => (await pools.pools(runtime)).map(({ metadata }) => metadata.name ?? '');
   const phaseOf = async (name = '') => {
@@ -73,18 +71,11 @@ describe('the pool of a runtime', () => {
   });
 
   it('is no matter for an AgentRuntime, which is told Ready or what is wrong with it', async () => {
-    const path = `/apis/runtime.agentcube.volcano.sh/v1alpha1/namespaces/${space.name}/agentruntimes`;
-    const body = (name: string, annotations: object) => ({
-      apiVersion: 'runtime.agentcube.volcano.sh/v1alpha1',
-      kind: 'AgentRuntime',
-      metadata: { name, annotations },
-      spec: {
-        targetPort: [{ port: 8080 }],
-        podTemplate: { spec: { containers: [{ name: 'a', image: 'local/none' }] } },
-      },
-    });
-    await env.client.request({ method: 'POST', path, body: body('good', {}) });
-    await env.client.request({ method: 'POST', path, body: body('bad', { 'sojourn.dev/workspace': '-1' }) });
+    const podTemplate = { spec: { containers: [{ name: 'a', image: 'local/none' }] } };
+    const agent = { kind: 'AgentRuntime' as const, spec: { targetPort: [{ port: 8080 }], podTemplate } };
+    const bad = { annotations: { 'sojourn.dev/workspace': '-1' } };
+    await createRuntime(env.client, space.name, { ...agent, name: 'good' });
+    await createRuntime(env.client, space.name, { ...agent, name: 'bad', metadata: bad });
     const wait = async (condition: string, name: string) =>
       await env.kubectl([
         'wait',

@@ -7,10 +7,7 @@ import { Pools } from './support/pools.ts';
 describe('a pool whose members cannot run', () => {
   const env = useCluster();
   const space = env.namespace('trouble');
-  const pools = new Pools(
-    () => env.client,
-    () => space.name,
-  );
+  const pools = Pools.of(env, space);
 
   const troubledStatus = async (runtime: string, of = pools) =>
     await until(`the pool of ${runtime} to be in trouble`, async () => {
@@ -53,12 +50,9 @@ describe('a pool whose members cannot run', () => {
 
   it('says in the status of the runtime that a quota keeps it from being full, and that it is full in the end', async function () {
     this.timeout(90_000);
-    const { name: namespace } = await env.createNamespace('quota');
-    const small = new Pools(
-      () => env.client,
-      () => namespace,
-    );
-    const path = `/api/v1/namespaces/${namespace}/resourcequotas`;
+    const narrow = await env.createNamespace('quota');
+    const small = Pools.of(env, narrow);
+    const path = `/api/v1/namespaces/${narrow.name}/resourcequotas`;
     const body = { metadata: { name: 'pods' }, spec: { hard: { 'count/pods': '1' } } };
     await env.client.request({ method: 'POST', path, body });
     await until('the quota to count', async () => {
@@ -77,6 +71,6 @@ describe('a pool whose members cannot run', () => {
       },
       { deadlineMs: 60_000 },
     );
-    await env.client.request({ method: 'DELETE', path: `/api/v1/namespaces/${namespace}` });
+    await env.client.request({ method: 'DELETE', path: `/api/v1/namespaces/${narrow.name}` });
   });
 });

@@ -12,10 +12,7 @@ describe('two API servers', () => {
   const env = useCluster();
   const space = env.namespace('replicas');
   const servers = useTwoApiservers(env);
-  const pools = new Pools(
-    () => env.client,
-    () => space.name,
-  );
+  const pools = Pools.of(env, space);
 
   const create = async ({ client, headers }: DirectApiserver, query: Record<string, string> = {}): Promise<Session> =>
     readSession(

@@ -12,10 +12,7 @@ const soakSeconds = Number(process.env.SOJOURN_SOAK_SECONDS ?? 5);
 describe('two API servers with different template formats', () => {
   const env = useCluster();
   const space = env.namespace('versions');
-  const pools = new Pools(
-    () => env.client,
-    () => space.name,
-  );
+  const pools = Pools.of(env, space);
 
   it('replace a pool once between them, whatever happens to its runtime, and start sessions warm', async function () {
     this.timeout((90 + 3 * soakSeconds) * 1000);

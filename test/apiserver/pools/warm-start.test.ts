@@ -16,10 +16,7 @@ const writes = new Set(['create', 'update', 'patch', 'delete', 'deletecollection
 describe('a warm start', () => {
   const env = useCluster();
   const space = env.namespace('warm');
-  const pools = new Pools(
-    () => env.client,
-    () => space.name,
-  );
+  const pools = Pools.of(env, space);
   let pool: SandboxWarmPool;
 
   before(async function () {
@@ -213,11 +210,8 @@ describe('a warm start', () => {
 
   it('is refused in a namespace that is on its way out', async function () {
     this.timeout(60_000);
-    const { name } = await env.createNamespace('leaving');
-    const leaving = new Pools(
-      () => env.client,
-      () => name,
-    );
+    const ending = await env.createNamespace('leaving');
+    const leaving = Pools.of(env, ending);
     await leaving.createRuntime({ name: 'w', size: 1 });
     const left = await leaving.warm('w', 1);
     const [member] = await leaving.readyMembers(left);
@@ -230,7 +224,7 @@ describe('a warm start', () => {
     });
     // The runtime is kept too, or it would be what is missing.
     await leaving.patchRuntime('w', { metadata: { finalizers: ['x.io/stay'] } });
-    await env.client.request({ method: 'DELETE', path: `/api/v1/namespaces/${name}` });
+    await env.client.request({ method: 'DELETE', path: `/api/v1/namespaces/${ending.name}` });
     try {
       const answer = await leaving.post('w');
       expect([answer.status, answer.body.toString()]).to.satisfy(

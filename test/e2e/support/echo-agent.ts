@@ -36,6 +36,4 @@ server.listen(9000, process.env.POD_IP);
 `;
 
 /** An AgentRuntime of that program. */
-export function echoRuntime(namespace: string): object {
-  return programRuntime({ name: 'echo', namespace, program: echoAgent });
-}
+export const echoRuntime = programRuntime({ name: 'echo', program: echoAgent });

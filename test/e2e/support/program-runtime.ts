@@ -1,17 +1,17 @@
+import type { NewAgentRuntime } from '../../../hack/cluster/runtimes.ts';
+
 /** A program of one file that listens on port 9000 of `POD_IP`. */
 export interface Program {
   name: string;
-  namespace: string;
   /** An ECMAScript module. */
   program: string;
 }
 
 /** An AgentRuntime whose sandboxes run a program. */
-export function programRuntime({ name, namespace, program }: Program): object {
+export function programRuntime({ name, program }: Program): NewAgentRuntime {
   return {
-    apiVersion: 'runtime.agentcube.volcano.sh/v1alpha1',
+    name,
     kind: 'AgentRuntime',
-    metadata: { name, namespace },
     spec: {
       targetPort: [{ pathPrefix: '/', port: 9000 }],
       podTemplate: {

@@ -64,6 +64,4 @@ createServer((socket) => {
 `;
 
 /** An AgentRuntime of that program. */
-export function rawRuntime(namespace: string): object {
-  return programRuntime({ name: 'raw', namespace, program: rawAgent });
-}
+export const rawRuntime = programRuntime({ name: 'raw', program: rawAgent });

@@ -17,6 +17,4 @@ server.listen({ port: 9000, host: process.env.POD_IP, backlog: 4096 });
 `;
 
 /** An AgentRuntime of that program. */
-export function slowRuntime(namespace: string): object {
-  return programRuntime({ name: 'slow', namespace, program: slowAgent });
-}
+export const slowRuntime = programRuntime({ name: 'slow', program: slowAgent });

@@ -99,4 +99,22 @@ describe('a supervised process', () => {
     expect(await identify(stranger.pid)).to.not.equal(undefined);
     expect(await next.endLeftovers()).to.deep.equal([]);
   });
+
+  it('that is started again is stopped where it stood before: after those that came later', async () => {
+    const record = join(dir, 'stopped');
+    const start = async (name: string) => {
+      const script = `trap 'echo ${name} >> ${record}; exit' TERM; echo up > ${join(dir, name)}; while :; do sleep 0.05; done`;
+      const started = await supervisor.start({ name, file: 'sh', args: ['-c', script] });
+      const isUp = async () => (await readFile(join(dir, name), 'utf8').catch(() => '')) !== '';
+      await started.ready(isUp, { deadlineMs: 10_000 });
+      return started;
+    };
+    const server = await start('server');
+    await start('client');
+    await server.kill();
+    await rm(join(dir, 'server'));
+    await start('server');
+    await supervisor.stop();
+    expect(await readFile(record, 'utf8')).to.equal('client\nserver\n');
+  });
 });

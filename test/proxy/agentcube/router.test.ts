@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { connect } from 'node:tls';
 import { expect } from 'chai';
+import { createRuntime } from '../../../hack/cluster/runtimes.ts';
 import { echoRuntime } from '../../e2e/support/echo-agent.ts';
 import { useCluster } from '../../support/cluster.ts';
 import { https } from '../../support/http.ts';
@@ -20,11 +21,7 @@ describe('AgentCube’s router', () => {
 
   before(async function () {
     this.timeout(60_000);
-    await env.client.request({
-      method: 'POST',
-      path: `/apis/runtime.agentcube.volcano.sh/v1alpha1/namespaces/${space.name}/agentruntimes`,
-      body: echoRuntime(space.name),
-    });
+    await createRuntime(env.client, space.name, echoRuntime);
     tokens = await clients.accounts();
     const first = await clients.execute('py', ['echo', 'hello'], { token: tokens.owner });
     expect(first.status, first.text).to.equal(200);
@@ -247,17 +244,12 @@ describe('AgentCube’s router', () => {
   });
 
   it('sends a path that no prefix fits to the first port of the runtime', async () => {
-    const runtime = echoRuntime(space.name) as { metadata: { name: string }; spec: { targetPort: object[] } };
-    runtime.metadata.name = 'prefixed';
-    runtime.spec.targetPort = [
+    const targetPort = [
       { pathPrefix: '/echo', port: 9000 },
       { pathPrefix: '/other', port: 9999 },
     ];
-    await env.client.request({
-      method: 'POST',
-      path: `/apis/runtime.agentcube.volcano.sh/v1alpha1/namespaces/${space.name}/agentruntimes`,
-      body: runtime,
-    });
+    const spec = { ...echoRuntime.spec, targetPort };
+    await createRuntime(env.client, space.name, { ...echoRuntime, name: 'prefixed', spec });
     const prefixed = clients.invocations('agent-runtimes', 'prefixed');
     const first = await clients.call(`${prefixed}/`, { token: tokens.owner });
     expect(jsonOf(first)).to.include({ url: '/' });

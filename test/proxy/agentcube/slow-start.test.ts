@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { createRuntime } from '../../../hack/cluster/runtimes.ts';
 import { useCluster } from '../../support/cluster.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { exchange, jsonOf } from '../support/raw-client.ts';
@@ -12,16 +13,8 @@ describe('a first call of AgentCube’s whose session does not become ready in t
 
   before(async () => {
     await clients.accounts();
-    await env.client.request({
-      method: 'POST',
-      path: `/apis/runtime.agentcube.volcano.sh/v1alpha1/namespaces/${space.name}/codeinterpreters`,
-      body: {
-        apiVersion: 'runtime.agentcube.volcano.sh/v1alpha1',
-        kind: 'CodeInterpreter',
-        metadata: { name: 'stuck' },
-        spec: { authMode: 'sojourn', template: { image: 'registry.example/absent:1' } },
-      },
-    });
+    const template = { image: 'registry.example/absent:1' };
+    await createRuntime(env.client, space.name, { name: 'stuck', spec: { authMode: 'sojourn', template } });
     const user = { username: `system:serviceaccount:${space.name}:owner`, groups: ['system:serviceaccounts'] };
     gateway = await startGateway({ client: env.client, readyTimeoutMs: 300, user });
   });

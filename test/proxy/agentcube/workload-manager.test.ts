@@ -8,6 +8,7 @@ import { connect } from 'node:tls';
 import { expect } from 'chai';
 import { Registry } from 'prom-client';
 import { createLog } from '../../../apis/runtime/log.ts';
+import { createRuntime } from '../../../hack/cluster/runtimes.ts';
 import type { Caller } from '../../../proxy/access/caller.ts';
 import { workloadManagerRoutes } from '../../../proxy/agentcube/workload-manager.ts';
 import { controlRoutes } from '../../../proxy/control.ts';
@@ -38,11 +39,7 @@ describe('AgentCube’s workload manager', () => {
 
   before(async function () {
     this.timeout(60_000);
-    await env.client.request({
-      method: 'POST',
-      path: `/apis/runtime.agentcube.volcano.sh/v1alpha1/namespaces/${space.name}/agentruntimes`,
-      body: echoRuntime(space.name),
-    });
+    await createRuntime(env.client, space.name, echoRuntime);
     tokens = await clients.accounts();
   });
 
@@ -159,16 +156,8 @@ describe('AgentCube’s workload manager', () => {
 
   describe('a session that does not become ready', () => {
     before(async () => {
-      await env.client.request({
-        method: 'POST',
-        path: `/apis/runtime.agentcube.volcano.sh/v1alpha1/namespaces/${space.name}/codeinterpreters`,
-        body: {
-          apiVersion: 'runtime.agentcube.volcano.sh/v1alpha1',
-          kind: 'CodeInterpreter',
-          metadata: { name: 'stuck' },
-          spec: { authMode: 'sojourn', template: { image: 'registry.example/absent:1' } },
-        },
-      });
+      const template = { image: 'registry.example/absent:1' };
+      await createRuntime(env.client, space.name, { name: 'stuck', spec: { authMode: 'sojourn', template } });
     });
 
     const stuck = async () =>

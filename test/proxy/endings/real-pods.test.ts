@@ -1,7 +1,9 @@
 import { expect } from 'chai';
 import type { Condition } from '../../../apis/machinery/meta.ts';
 import type { Session } from '../../../apis/v1alpha1/types.ts';
+import { createRuntime } from '../../../hack/cluster/runtimes.ts';
 import type { CoreEvent } from '../../../proxy/invocation/endings/session-event.ts';
+import { createSession, sessionsPath } from '../../support/caller.ts';
 import { useCluster } from '../../support/cluster.ts';
 import { until } from '../../support/until.ts';
 
@@ -16,35 +18,19 @@ const node = (script: string) => [process.execPath, '-e', script];
 describe('sessions on a node that cannot run them', () => {
   const env = useCluster();
   const space = env.namespace('unwell');
-  const path = () => `/apis/sojourn.dev/v1alpha1/namespaces/${space.name}/sessions`;
+  const path = () => sessionsPath(space.name);
 
   /** Creates a runtime of one container, and a session of it. */
   async function create(name: string, container: object, podSpec: object = {}): Promise<void> {
-    await env.client.request({
-      method: 'POST',
-      path: `/apis/runtime.agentcube.volcano.sh/v1alpha1/namespaces/${space.name}/agentruntimes`,
-      body: {
-        apiVersion: 'runtime.agentcube.volcano.sh/v1alpha1',
-        kind: 'AgentRuntime',
-        metadata: { name },
-        spec: {
-          targetPort: [{ pathPrefix: '/', port: 9000 }],
-          podTemplate: {
-            spec: { ...podSpec, containers: [{ name: 'main', image: 'local/process', ...container }] },
-          },
-        },
+    await createRuntime(env.client, space.name, {
+      name,
+      kind: 'AgentRuntime',
+      spec: {
+        targetPort: [{ pathPrefix: '/', port: 9000 }],
+        podTemplate: { spec: { ...podSpec, containers: [{ name: 'main', image: 'local/process', ...container }] } },
       },
     });
-    await env.client.request({
-      method: 'POST',
-      path: path(),
-      body: {
-        apiVersion: 'sojourn.dev/v1alpha1',
-        kind: 'Session',
-        metadata: { name },
-        spec: { runtimeRef: { kind: 'AgentRuntime', name } },
-      },
-    });
+    await createSession(env, space.name, { name, kind: 'AgentRuntime', runtime: name });
   }
 
   async function session(name: string): Promise<{ phase: string | undefined; ready: Condition | undefined }> {

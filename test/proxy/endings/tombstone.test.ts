@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import type { Status } from '../../../apis/machinery/meta.ts';
 import type { Session } from '../../../apis/v1alpha1/types.ts';
 import { AuditTail } from '../../../hack/cluster/audit-tail.ts';
+import { createSession, sessionsPath } from '../../support/caller.ts';
 import { useCluster } from '../../support/cluster.ts';
 import { until } from '../../support/until.ts';
 import { type Accounts, AgentCubeClients, jsonOf, sessionIdOf } from '../agentcube/clients.ts';
@@ -16,21 +17,12 @@ describe('a call for a session that has ended', () => {
   const elsewhere = env.namespace('elsewhere');
   const cleanup = new Cleanup();
   const clients = new AgentCubeClients(env, () => space.name);
-  const collection = (namespace = space.name) => `/apis/sojourn.dev/v1alpha1/namespaces/${namespace}/sessions`;
+  const collection = (namespace = space.name) => sessionsPath(namespace);
   let tokens: Accounts;
   let gone: Session;
 
   async function create(name: string): Promise<Session> {
-    return await env.client.request<Session>({
-      method: 'POST',
-      path: collection(),
-      body: {
-        apiVersion: 'sojourn.dev/v1alpha1',
-        kind: 'Session',
-        metadata: { name },
-        spec: { runtimeRef: { kind: 'CodeInterpreter', name: 'none' } },
-      },
-    });
+    return await createSession(env, space.name, { name, runtime: 'none' });
   }
 
   async function end(session: Session): Promise<void> {

@@ -1,4 +1,6 @@
 import { expect } from 'chai';
+import { createRuntime } from '../../../hack/cluster/runtimes.ts';
+import { callerToken, readySession, sessionsPath } from '../../support/caller.ts';
 import { useCluster } from '../../support/cluster.ts';
 import { https } from '../../support/http.ts';
 import { freePort, usePicod } from './support/picod.ts';
@@ -7,48 +9,27 @@ describe('a CodeInterpreter of AgentCube, with its own PicoD', () => {
   const env = useCluster();
   const picod = usePicod();
   const space = env.namespace('picod');
-  const base = () => `/apis/sojourn.dev/v1alpha1/namespaces/${space.name}/sessions/cube/proxy`;
+  const base = () => `${sessionsPath(space.name)}/cube/proxy`;
   let token = '';
 
   before(async function () {
     this.timeout(60_000);
     const port = await freePort();
-    await env.client.request({
-      method: 'POST',
-      path: `/apis/runtime.agentcube.volcano.sh/v1alpha1/namespaces/${space.name}/codeinterpreters`,
-      body: {
-        apiVersion: 'runtime.agentcube.volcano.sh/v1alpha1',
-        kind: 'CodeInterpreter',
-        metadata: { name: 'cube' },
-        // No authMode: the default is AgentCube's.
-        spec: {
-          ports: [{ port, pathPrefix: '/', protocol: 'HTTP' }],
-          template: {
-            image: 'local/process',
-            command: [picod.file],
-            args: ['--port', String(port)],
-            environment: [{ name: 'PICOD_AUTH_PUBLIC_KEY', value: 'not a key' }],
-          },
+    await createRuntime(env.client, space.name, {
+      name: 'cube',
+      // No authMode: the default is AgentCube's.
+      spec: {
+        ports: [{ port, pathPrefix: '/', protocol: 'HTTP' }],
+        template: {
+          image: 'local/process',
+          command: [picod.file],
+          args: ['--port', String(port)],
+          environment: [{ name: 'PICOD_AUTH_PUBLIC_KEY', value: 'not a key' }],
         },
       },
     });
-    await env.client.request({
-      method: 'POST',
-      path: `/apis/sojourn.dev/v1alpha1/namespaces/${space.name}/sessions`,
-      body: {
-        apiVersion: 'sojourn.dev/v1alpha1',
-        kind: 'Session',
-        metadata: { name: 'cube' },
-        spec: { runtimeRef: { kind: 'CodeInterpreter', name: 'cube' } },
-      },
-    });
-    await env.kubectl(['create', 'serviceaccount', 'caller', '-n', space.name]);
-    const binding = ['create', 'rolebinding', 'caller', '-n', space.name, '--clusterrole=sojourn-session-user'];
-    await env.kubectl([...binding, `--serviceaccount=${space.name}:caller`]);
-    token = (await env.kubectl(['create', 'token', 'caller', '-n', space.name])).stdout.trim();
-    const wait = ['wait', '-n', space.name, '--for=condition=Ready', 'session/cube', '--timeout=30s'];
-    const ready = await env.kubectl(wait);
-    expect(ready.code, ready.stderr).to.equal(0);
+    token = await callerToken(env, space.name);
+    await readySession(env, space.name, { name: 'cube', runtime: 'cube' });
   });
 
   for (const front of ['kube-apiserver', 'proxy'] as const) {

@@ -2,27 +2,14 @@ import { expect } from 'chai';
 import { createLocalJWKSet, createRemoteJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
 import { keySetRoute } from '../../../apis/wire/daemon.ts';
 import { audienceOf } from '../../../apis/wire/token.ts';
-import { useControlPlane, useNamespace } from '../../support/control-plane.ts';
 import { Cleanup } from '../support/cleanup.ts';
-import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { codeOf, exchange, jsonOf } from '../support/raw-client.ts';
-import { TestSessions } from '../support/sessions.ts';
 import { startUpstream } from '../support/upstream.ts';
+import { useKeyedGateway } from './support/keyed-gateway.ts';
 
 describe('the published keys', () => {
-  const plane = useControlPlane();
-  const namespace = useNamespace(plane);
+  const place = useKeyedGateway();
   const cleanup = new Cleanup();
-  let sessions: TestSessions;
-  let gateway: TestGateway;
-
-  before(async () => {
-    sessions = new TestSessions(plane.client, () => namespace.name);
-    const user = { username: 'bob', uid: 'uid-of-bob', groups: [] };
-    gateway = await startGateway({ client: plane.client, readyTimeoutMs: 10_000, user, keyNamespace: namespace.name });
-  });
-
-  after(async () => await gateway.stop());
 
   /** The token that a program of this kind is shown. */
   async function shownToken(name: string, authMode: 'sojourn' | 'picod'): Promise<string> {
@@ -34,16 +21,16 @@ describe('the published keys', () => {
       }),
     );
     const endpoints = [{ pathPrefix: '/', port: program.port, protocol: 'HTTP' as const }];
-    await sessions.create({ name, authMode, ...gateway.path.keys.trustAnchors(), endpoints });
-    await sessions.makeReady(name);
-    expect(codeOf(await gateway.call(namespace.name, name))).to.equal(204);
+    await place.sessions.create({ name, authMode, ...place.gateway.path.keys.trustAnchors(), endpoints });
+    await place.sessions.makeReady(name);
+    expect(codeOf(await place.gateway.call(place.namespace, name))).to.equal(204);
     expect(tokens[0]).to.match(/^Bearer [\w.-]+$/);
     return tokens[0]?.slice('Bearer '.length) ?? '';
   }
 
   it('are a JWK Set that anybody may fetch and keep for less time than a new key is announced', async () => {
     const answer = await exchange(
-      gateway.port,
+      place.gateway.port,
       'GET /.well-known/jwks.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n',
     );
     expect(answer).to.match(/^HTTP\/1\.1 200 /);
@@ -57,11 +44,11 @@ describe('the published keys', () => {
 
   it('verify a token for our daemon', async () => {
     const token = await shownToken('own', 'sojourn');
-    const keys = createRemoteJWKSet(new URL(`http://127.0.0.1:${gateway.port}/.well-known/jwks.json`));
-    const podUid = await sessions.podUid('own');
+    const keys = createRemoteJWKSet(new URL(`http://127.0.0.1:${place.gateway.port}/.well-known/jwks.json`));
+    const podUid = await place.sessions.podUid('own');
     const { payload, protectedHeader } = await jwtVerify(token, keys, {
       issuer: 'sojourn.dev',
-      audience: audienceOf({ namespace: namespace.name, sandbox: 'own', podUid }),
+      audience: audienceOf({ namespace: place.namespace, sandbox: 'own', podUid }),
     });
     expect(protectedHeader.alg).to.equal('ES256');
     expect(payload).to.deep.include({ user: { name: 'bob', uid: 'uid-of-bob' } });
@@ -70,7 +57,10 @@ describe('the published keys', () => {
 
   it('verify a token for AgentCube’s PicoD, which has the claims of AgentCube’s Router', async () => {
     const token = await shownToken('cube', 'picod');
-    const { payload, protectedHeader } = await jwtVerify(token, createLocalJWKSet(gateway.path.keys.publicKeys()));
+    const { payload, protectedHeader } = await jwtVerify(
+      token,
+      createLocalJWKSet(place.gateway.path.keys.publicKeys()),
+    );
     expect(protectedHeader.alg).to.equal('RS256');
     expect(payload).to.include({ iss: 'agentcube-router', session_id: payload.sub });
     expect((payload.exp ?? 0) - (payload.iat ?? 0)).to.equal(300);
@@ -81,7 +71,7 @@ describe('the published keys', () => {
     const forged = Buffer.from(JSON.stringify({ sub: 'x', exp: 9_999_999_999 })).toString('base64url');
     const failure = await jwtVerify(
       `${header}.${forged}.${signature}`,
-      createLocalJWKSet(gateway.path.keys.publicKeys()),
+      createLocalJWKSet(place.gateway.path.keys.publicKeys()),
     ).catch((error: { code: string }) => error.code);
     expect(failure).to.equal('ERR_JWS_SIGNATURE_VERIFICATION_FAILED');
   });

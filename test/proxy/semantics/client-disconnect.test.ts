@@ -3,27 +3,19 @@ import { until } from '../../support/until.ts';
 import { Cleanup } from '../support/cleanup.ts';
 import { startFront } from '../support/front.ts';
 import { RawClient } from '../support/raw-client.ts';
-import { startRawUpstream, startUpstream } from '../support/upstream.ts';
+import { startEndlessUpstream, startRawUpstream, startUpstream } from '../support/upstream.ts';
 
 describe('client disconnect', () => {
   const cleanup = new Cleanup();
 
   it('stops the sandbox when the client leaves in the middle of an answer', async () => {
-    let closed = false;
-    const upstream = cleanup.add(
-      await startUpstream((_request, response) => {
-        response.write('first');
-        response.on('close', () => {
-          closed = true;
-        });
-      }),
-    );
+    const upstream = cleanup.add(await startEndlessUpstream());
     const front = cleanup.add(await startFront({ upstream: upstream.origin }));
     const client = cleanup.close(await RawClient.connect(front.port));
     client.send('GET /stream HTTP/1.1\r\nHost: x\r\n\r\n');
     await client.hear(/first/);
     client.close();
-    await until('the sandbox to see its caller leave', () => closed);
+    await until('the sandbox to see its caller leave', upstream.left);
     await until('the end to be noted', () => front.ends.length === 1);
     expect(front.ends).to.deep.equal(['client-gone']);
   });

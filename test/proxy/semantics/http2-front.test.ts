@@ -14,7 +14,7 @@ import { until } from '../../support/until.ts';
 import { newServingCertificate, type ServingCertificate } from '../support/certificate.ts';
 import { Cleanup } from '../support/cleanup.ts';
 import { type Front, sessionId, startFront } from '../support/front.ts';
-import { startRawUpstream, startUpstream } from '../support/upstream.ts';
+import { startEndlessUpstream, startRawUpstream, startUpstream } from '../support/upstream.ts';
 
 /** An answer over HTTP/2. */
 interface Answer {
@@ -153,20 +153,12 @@ describe('http2 front', () => {
   });
 
   it('stops the sandbox when the client cancels its stream', async () => {
-    let closed = false;
-    const upstream = cleanup.add(
-      await startUpstream((_request, response) => {
-        response.write('first');
-        response.on('close', () => {
-          closed = true;
-        });
-      }),
-    );
+    const upstream = cleanup.add(await startEndlessUpstream());
     const { session, front } = await connectTo(upstream.origin);
     const stream = session.request({ ':path': '/' });
     await once(stream, 'data');
     stream.close(constants.NGHTTP2_CANCEL);
-    await until('the sandbox to see its caller leave', () => closed);
+    await until('the sandbox to see its caller leave', upstream.left);
     await until('the end to be noted', () => front.ends.length === 1);
     expect(front.ends).to.deep.equal(['client-gone']);
   });

@@ -4,7 +4,7 @@ import { until } from '../../support/until.ts';
 import { Cleanup } from '../support/cleanup.ts';
 import { startFront } from '../support/front.ts';
 import { codeOf, RawClient } from '../support/raw-client.ts';
-import { startRawUpstream } from '../support/upstream.ts';
+import { startBreakingUpstream, startRawUpstream } from '../support/upstream.ts';
 
 const ok = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 
@@ -73,19 +73,13 @@ describe('idle connection', () => {
   });
 
   it('does not repeat a GET on which a fresh connection broke: that is the program’s answer', async () => {
-    let connections = 0;
-    const upstream = cleanup.add(
-      await startRawUpstream((socket) => {
-        connections += 1;
-        socket.once('data', () => socket.destroy());
-      }),
-    );
+    const upstream = cleanup.add(await startBreakingUpstream());
     const front = cleanup.add(await startFront({ upstream: upstream.origin }));
     const client = cleanup.close(await RawClient.connect(front.port));
     client.send('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
     await client.hear(/}\n$/);
     expect(codeOf(client.text)).to.equal(502);
-    expect(connections).to.equal(1);
+    expect(upstream.connections()).to.equal(1);
   });
 
   it('does not use a connection that the sandbox has closed', async () => {

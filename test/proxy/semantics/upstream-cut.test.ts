@@ -4,7 +4,7 @@ import { until } from '../../support/until.ts';
 import { Cleanup } from '../support/cleanup.ts';
 import { startFront } from '../support/front.ts';
 import { codeOf, exchange, jsonOf, RawClient } from '../support/raw-client.ts';
-import { startRawUpstream, startUpstream } from '../support/upstream.ts';
+import { startBreakingUpstream, startRawUpstream, startUpstream } from '../support/upstream.ts';
 
 const get = 'GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n';
 
@@ -115,17 +115,11 @@ describe('upstream cut', () => {
   });
 
   it('never sends a request a second time after the sandbox broke off', async () => {
-    let connections = 0;
-    const upstream = cleanup.add(
-      await startRawUpstream((socket) => {
-        connections += 1;
-        socket.once('data', () => socket.destroy());
-      }),
-    );
+    const upstream = cleanup.add(await startBreakingUpstream());
     const front = cleanup.add(await startFront({ upstream: upstream.origin }));
     const post = 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc';
     expect(codeOf(await exchange(front.port, post))).to.equal(502);
     await until('the end to be noted', () => front.ends.length === 1);
-    expect(connections).to.equal(1);
+    expect(upstream.connections()).to.equal(1);
   });
 });

@@ -54,6 +54,28 @@ export async function startFixedUpstream(
   return { ...upstream, heard: () => heard, connections: () => connections };
 }
 
+/** A program that begins an answer, never ends it, and knows when whoever asked has left. */
+export async function startEndlessUpstream(): Promise<Upstream & { left(): boolean }> {
+  let left = false;
+  const upstream = await startUpstream((_request, response) => {
+    response.write('first');
+    response.on('close', () => {
+      left = true;
+    });
+  });
+  return { ...upstream, left: () => left };
+}
+
+/** A program that breaks off every connection at its first byte, and counts them. */
+export async function startBreakingUpstream(): Promise<Upstream & { connections(): number }> {
+  let connections = 0;
+  const upstream = await startRawUpstream((socket) => {
+    connections += 1;
+    socket.once('data', () => socket.destroy());
+  });
+  return { ...upstream, connections: () => connections };
+}
+
 function running(
   server: { address(): unknown; close(callback: () => void): unknown },
   closeConnections: () => void,

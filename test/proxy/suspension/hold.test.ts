@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { annotations } from '../../../apis/names.ts';
+import { createSession } from '../../support/caller.ts';
 import { until } from '../../support/until.ts';
 import { useSuspension } from './workplace.ts';
 
@@ -57,16 +58,7 @@ describe('a session that its spec suspends', () => {
   }).timeout(60_000);
 
   it('may be created so, and starts when the hold is taken away', async () => {
-    await place.env.client.request({
-      method: 'POST',
-      path: `/apis/sojourn.dev/v1alpha1/namespaces/${place.namespace}/sessions`,
-      body: {
-        apiVersion: 'sojourn.dev/v1alpha1',
-        kind: 'Session',
-        metadata: { name: 'born' },
-        spec: { runtimeRef: { kind: 'CodeInterpreter', name: 'py' }, suspended: true },
-      },
-    });
+    await createSession(place.env, place.namespace, { name: 'born', runtime: 'py', spec: { suspended: true } });
     await place.phase('born', 'Suspended');
     const pods = `/api/v1/namespaces/${place.namespace}/pods/born`;
     expect((await place.env.client.requestRaw({ path: pods })).status).to.equal(404);

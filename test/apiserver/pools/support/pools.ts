@@ -1,10 +1,11 @@
 import type { RuntimeStatus } from '../../../../apis/agentcube/runtime-status.ts';
 import type { KubeClient, KubeResponse } from '../../../../apis/client/transport.ts';
 import { findCondition, type KubeList, type KubeObject } from '../../../../apis/machinery/meta.ts';
-import { poolApi, runtimeApi, sandboxApi } from '../../../../apis/names.ts';
+import { poolApi, sandboxApi } from '../../../../apis/names.ts';
 import type { SandboxTemplate, SandboxWarmPool } from '../../../../apis/v1alpha1/pool-template.ts';
 import type { Sandbox } from '../../../../apis/v1alpha1/sandbox.ts';
 import type { Session } from '../../../../apis/v1alpha1/types.ts';
+import { createRuntime, runtimesPath } from '../../../../hack/cluster/runtimes.ts';
 import { until } from '../../../support/until.ts';
 
 export interface PooledRuntime {
@@ -36,12 +37,20 @@ export class Pools {
     this.#namespace = namespace;
   }
 
+  /** Those of a suite's cluster and namespace, which are there from its before hooks on. */
+  static of(env: { readonly client: KubeClient }, space: { readonly name: string }): Pools {
+    return new Pools(
+      () => env.client,
+      () => space.name,
+    );
+  }
+
   get sessionsPath(): string {
     return `/apis/sojourn.dev/v1alpha1/namespaces/${this.#namespace()}/sessions`;
   }
 
   runtimePath(name = ''): string {
-    return `${runtimeApi.path}/namespaces/${this.#namespace()}/codeinterpreters${name && `/${name}`}`;
+    return `${runtimesPath(this.#namespace())}${name && `/${name}`}`;
   }
 
   poolPath(name = ''): string {
@@ -61,19 +70,14 @@ export class Pools {
     sessionTimeout,
     template,
   }: PooledRuntime): Promise<KubeObject> {
-    return await this.#client().request<KubeObject>({
-      method: 'POST',
-      path: this.runtimePath(),
-      body: {
-        apiVersion: runtimeApi.groupVersion,
-        kind: 'CodeInterpreter',
-        metadata: { name, ...(annotations === undefined ? {} : { annotations }) },
-        spec: {
-          authMode: authMode ?? 'sojourn',
-          template: { image: image ?? 'local/none', ...template },
-          ...(size === undefined ? {} : { warmPoolSize: size }),
-          ...(sessionTimeout === undefined ? {} : { sessionTimeout }),
-        },
+    return await createRuntime(this.#client(), this.#namespace(), {
+      name,
+      metadata: annotations === undefined ? {} : { annotations },
+      spec: {
+        authMode: authMode ?? 'sojourn',
+        template: { image: image ?? 'local/none', ...template },
+        ...(size === undefined ? {} : { warmPoolSize: size }),
+        ...(sessionTimeout === undefined ? {} : { sessionTimeout }),
       },
     });
   }
