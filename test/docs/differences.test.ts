@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { checkout } from '../../hack/start/places.ts';
+import { differences } from '../apiserver/differential/intended/differences.ts';
 import { intendedDifferences } from '../apiserver/differential/support/intended.ts';
 
 describe('the table of differences to a custom resource', () => {
@@ -10,6 +11,14 @@ describe('the table of differences to a custom resource', () => {
     const [, table = ''] = manual.split('\n## What differs\n');
     const rows = [...table.matchAll(/^\| `(\w+)` *\|/gm)].map(([, row]) => row);
     expect(rows).to.deep.equal(Object.keys(intendedDifferences));
+  });
+
+  it('has no row that nothing shows: each has its cases, or its behaviour, in the suite of intended differences', () => {
+    expect(Object.keys(differences)).to.have.members(Object.keys(intendedDifferences));
+    for (const [row, shown] of Object.entries(differences)) {
+      if ('cases' in shown) expect(shown.cases, row).to.not.be.empty;
+      else expect(shown.behaviour, row).to.be.a('function');
+    }
   });
 
   it('gives a reason for every row', async () => {

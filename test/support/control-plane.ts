@@ -66,6 +66,7 @@ async function start(doomed: ReadonlySet<number>): Promise<Running> {
       dir,
       report: (line) => lines.push(line),
       auditLog: true,
+      apiserverFlags: { '--audit-policy-file': join(import.meta.dirname, 'audit-policy.yaml') },
       onExit: (exit) => {
         if (!doomed.has(exit.pid)) process.stderr.write(`the control plane lost a process: ${JSON.stringify(exit)}\n`);
       },

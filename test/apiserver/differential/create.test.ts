@@ -41,10 +41,6 @@ describe('creates of sessions and of their twin', () => {
         },
       ),
       'under an item': (side) => ({ method: 'POST', path: side.item(), headers: json, body: side.manifest() }),
-      'across namespaces': {
-        differs: 'pages',
-        requests: [(side) => ({ method: 'POST', path: side.everywhere, headers: json, body: side.manifest() })],
-      },
       'in a namespace that is not there': (side) => ({
         method: 'POST',
         path: side.collection.replace(side.namespace, 'nowhere'),
@@ -52,31 +48,8 @@ describe('creates of sessions and of their twin', () => {
         body: side.manifest(),
       }),
     }),
-    ...table('a create that is meant to be answered otherwise,', {
-      'of a dotted name': {
-        differs: 'names',
-        requests: [create((side) => ({ metadata: { name: `${side.name}.dotted` } }))],
-      },
-      'of 17,000 bytes': {
-        differs: 'size',
-        requests: [create({ metadata: { annotations: { big: 'x'.repeat(17_000) } } })],
-      },
-      'of a label key of the longest prefix': {
-        differs: 'labelPrefix',
-        requests: [create({ metadata: { labels: { [`${'a.'.repeat(125)}io/x`]: 'y' } } })],
-      },
-      'of a runtime that is not there': {
-        differs: 'runtime',
-        requests: [create({ spec: { runtimeRef: { kind: 'CodeInterpreter', name: 'absent' } } })],
-      },
-    }),
     ...table('a subresource', {
       'that there is not': { given: {}, requests: [(side) => ({ method: 'GET', path: `${side.item()}/bogus` })] },
-      'named status': {
-        given: {},
-        differs: 'noStatus',
-        requests: [(side) => ({ method: 'GET', path: `${side.item()}/status` })],
-      },
     }),
     ...table('a create of a body', {
       'that is empty': createRaw(''),
@@ -110,7 +83,6 @@ describe('creates of sessions and of their twin', () => {
       'above three megabytes': createRaw(`{"a":"${'x'.repeat(3 * 1024 * 1024)}"}`),
       'with a member named __proto__': createRaw(raw('"suspended":true,"__proto__":{"idleTimeout":"1h"}')),
       'in YAML that is empty': createRaw('', { headers: yaml }),
-      'in YAML that is malformed': { differs: 'yaml', requests: [createRaw('a: [', { headers: yaml })] },
       'in YAML that is a scalar': createRaw('hello', { headers: yaml }),
       'in YAML that is JSON': createRaw((side) => JSON.stringify(side.manifest()), { headers: yaml }),
       'in YAML with a field twice': createRaw(
@@ -158,7 +130,6 @@ describe('creates of sessions and of their twin', () => {
       YAML: accepted('application/yaml'),
       anything: accepted('*/*'),
       'any application': accepted('application/*'),
-      protobuf: { differs: 'protobuf', requests: [accepted('application/vnd.kubernetes.protobuf')] },
       'protobuf, then JSON': accepted('application/vnd.kubernetes.protobuf,application/json'),
       CBOR: accepted('application/cbor'),
       text: accepted('text/html'),

@@ -6,6 +6,7 @@ import { until } from '../../../support/until.ts';
 import { differencesBetween } from './differences.ts';
 import { type IntendedDifference, intendedDifferences } from './intended.ts';
 import { type NormalAnswer, type NormalizeOptions, Normalizer } from './normalize.ts';
+import { outcome, type Shown } from './shown.ts';
 import { Side, type SideName } from './side.ts';
 import { useTwin } from './twin.ts';
 import { Wire, type WireRequest } from './wire.ts';
@@ -25,6 +26,8 @@ export interface DifferentialCase {
   requests: readonly Step[];
   /** Set when the answers are meant to differ. */
   differs?: IntendedDifference;
+  /** What the difference is, exactly; else any will do. */
+  shown?: Shown;
   /** Who owns which field is left out unless this is set. */
   managedFields?: 'compare';
 }
@@ -39,14 +42,14 @@ const parallel = 12;
 export function compareCases(env: TestCluster, cases: readonly DifferentialCase[]): void {
   useTwin(env);
   const space = env.namespace('differential');
-  const results = new Map<DifferentialCase, Promise<string[]>>();
+  const results = new Map<DifferentialCase, Promise<Answers>>();
   let wire: Wire | undefined;
   before('all requests are sent', async () => {
     const open = new Wire(await loadClusterConfig(env.cluster.plane.kubeconfigs.admin));
     wire = open;
     const isFree = limiter(parallel);
     for (const [index, one] of cases.entries()) {
-      const run = isFree(() => compare(open, one, { namespace: space.name, name: `case-${index}` }));
+      const run = isFree(() => answersTo(open, one, { namespace: space.name, name: `case-${index}` }));
       // Whoever awaits it is told; until then it is no unhandled rejection.
       run.catch(() => undefined);
       results.set(one, run);
@@ -60,24 +63,31 @@ export function compareCases(env: TestCluster, cases: readonly DifferentialCase[
     it(
       one.differs === undefined ? one.name : `${one.name} (meant to differ: ${intendedDifferences[one.differs]})`,
       async () => {
-        const differences = (await results.get(one)) ?? [];
+        const answers = await results.get(one);
+        if (answers === undefined) throw new Error('the requests were never sent');
+        const differences = differencesBetween({ answers: answers.session }, { answers: answers.twin });
         if (one.differs === undefined) expect(differences.join('\n')).to.equal('');
         else expect(differences, 'the difference is gone').to.not.be.empty;
+        if (one.shown === undefined) return;
+        const { of = outcome, session, twin } = one.shown;
+        expect({ session: of(answers.session), twin: of(answers.twin) }).to.deep.equal({ session, twin });
       },
     );
   }
 }
 
-/** Where the answers to a case differ, one line each: `answers[0].body.spec.x: session "a", twin "b"`. */
-export async function compare(
+/** What each side answered to the requests of a case. */
+type Answers = Record<SideName, NormalAnswer[]>;
+
+async function answersTo(
   wire: Wire,
   one: DifferentialCase,
   { namespace, name }: { namespace: string; name: string },
-): Promise<string[]> {
+): Promise<Answers> {
   const options: NormalizeOptions = { managedFields: one.managedFields ?? 'ignore' };
   const answersOf = async (side: SideName) => await play(wire, one, new Side(side, { namespace, name }), options);
   const [session, twin] = await Promise.all([answersOf('session'), answersOf('twin')]);
-  return differencesBetween({ answers: session }, { answers: twin });
+  return { session, twin };
 }
 
 async function play(wire: Wire, one: DifferentialCase, side: Side, options: NormalizeOptions): Promise<NormalAnswer[]> {
