@@ -53,7 +53,10 @@ export interface BenchOptions extends Reporter {
  */
 export async function bench(options: BenchOptions): Promise<number> {
   const { patterns, report } = options;
-  const chosen = benchmarks.filter(({ name }) => patterns.length === 0 || patterns.some((part) => name.includes(part)));
+  const names = new Set(benchmarks.map(({ name }) => name));
+  // A whole name means that one alone: "writes" is part of another.
+  const isMeant = (name: string, part: string) => (names.has(part) ? name === part : name.includes(part));
+  const chosen = benchmarks.filter(({ name }) => patterns.length === 0 || patterns.some((part) => isMeant(name, part)));
   if (chosen.length === 0) {
     report(`no benchmark matches; there are ${benchmarks.map(({ name }) => name).join(', ')}`);
     return 2;

@@ -11,8 +11,8 @@ import { useCluster } from '../support/cluster.ts';
 import { until } from '../support/until.ts';
 import { echoRuntime } from './support/echo-agent.ts';
 
-/** How long kube-apiserver is away: longer than any verdict is kept, and than watches take to notice. */
-const awayMs = 25_000;
+/** How long kube-apiserver is away. */
+const awayMs = 60_000;
 
 interface Answer {
   code: number;
@@ -58,7 +58,7 @@ describe('outages', () => {
     return { code: answer.statusCode, reason, retryAfter: answer.headers['retry-after'] as string | undefined, text };
   };
 
-  it('kube-apiserver is away longer than verdicts last: calls are refused when nobody can say who may, streams go on, and all heals', async () => {
+  it('kube-apiserver is away for a minute: calls are refused when nobody can say who may, streams go on, and all heals', async () => {
     const relay = await Relay.open(env.cluster.plane.ports.kubeApiserver);
     const own = await readFile(join(env.cluster.plane.dir, 'components', 'sojourn-proxy.kubeconfig'), 'utf8');
     const kubeconfig = join(env.cluster.plane.dir, 'components', 'relayed.kubeconfig');
