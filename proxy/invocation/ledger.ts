@@ -5,7 +5,7 @@ import type { Invocation } from './invoke.ts';
 import type { InFlight } from './limits.ts';
 import type { InvocationKind, InvocationMetrics, Outcome } from './metrics.ts';
 import { Traffic } from './traffic.ts';
-import type { Patience, Watchdog, WatchedCall } from './watchdog.ts';
+import type { Patience, Watch, Watchdog, WatchedCall } from './watchdog.ts';
 
 export interface LedgerOptions {
   inFlight: InFlight;
@@ -70,6 +70,7 @@ export class OpenCall implements WatchedCall {
   /** Taken now: a connection that is over, as an HTTP/2 request that is answered, does not know it any more. */
   readonly #sourceAddress: string | undefined;
   #admitted = false;
+  #watch: Watch | undefined;
   #interrupt: ((error: ApiError) => void) | undefined;
   #interruption: ApiError | undefined;
 
@@ -98,7 +99,7 @@ export class OpenCall implements WatchedCall {
 
   /** It is being carried now, within its time limits, by somebody who can be interrupted. */
   carried(interrupt: (error: ApiError) => void): void {
-    if (this.#interrupt === undefined) this.#options.watchdog.watch(this);
+    this.#watch ??= this.#options.watchdog.watch(this);
     this.#interrupt = interrupt;
   }
 
@@ -120,7 +121,7 @@ export class OpenCall implements WatchedCall {
     const { inFlight, watchdog, metrics, audit } = this.#options;
     const { call, request } = this.#arrival;
     if (this.#admitted) inFlight.leave(call.user.username, this.#session);
-    watchdog.forget(this);
+    if (this.#watch !== undefined) watchdog.forget(this.#watch);
     const ended = this.#interruption === undefined ? outcome : 'expired';
     metrics.ended(this.#labels, code, ended, this.traffic);
     const { route, verb, user, namespace, name } = call;

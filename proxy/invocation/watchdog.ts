@@ -17,10 +17,14 @@ export interface WatchedCall {
   interrupt(error: ApiError): void;
 }
 
-interface Observation {
-  begunAt: number;
+/** A call that is looked at now and then, until it is {@link Watchdog.forget forgotten}. */
+export interface Watch {
+  readonly call: WatchedCall;
+  readonly begunAt: number;
   movedAt: number;
   bytes: number;
+  /** Where it stands among all. */
+  place: number;
 }
 
 const longestSweepMs = 5_000;
@@ -28,7 +32,11 @@ const shortestSweepMs = 50;
 
 /** Ends calls that last too long. One sweep over all of them, so that a call itself costs no timer. */
 export class Watchdog {
-  readonly #calls = new Map<WatchedCall, Observation>();
+  /**
+   * In no order. Not a Map: one that changes with every call leaves tables behind, each of which holds its calls and the next
+   * table. Once one has grown old, the garbage collector takes all that come after it for such as live long.
+   */
+  readonly #watches: Watch[] = [];
   readonly #timer: NodeJS.Timeout;
 
   /** @param patiences all that calls may have: they decide how often is looked. */
@@ -39,13 +47,20 @@ export class Watchdog {
     this.#timer.unref();
   }
 
-  watch(call: WatchedCall): void {
+  watch(call: WatchedCall): Watch {
     const now = performance.now();
-    this.#calls.set(call, { begunAt: now, movedAt: now, bytes: 0 });
+    const watch = { call, begunAt: now, movedAt: now, bytes: 0, place: this.#watches.length };
+    this.#watches.push(watch);
+    return watch;
   }
 
-  forget(call: WatchedCall): void {
-    this.#calls.delete(call);
+  /** Does nothing the second time. */
+  forget(watch: Watch): void {
+    if (this.#watches[watch.place] !== watch) return;
+    const last = this.#watches.pop();
+    if (last === undefined || last === watch) return;
+    last.place = watch.place;
+    this.#watches[watch.place] = last;
   }
 
   stop(): void {
@@ -54,20 +69,20 @@ export class Watchdog {
 
   #sweep(): void {
     const now = performance.now();
-    for (const [call, seen] of this.#calls) {
+    // From the end, because whoever is forgotten has the last one put into his place.
+    for (let place = this.#watches.length - 1; place >= 0; place -= 1) {
+      const watch = this.#watches[place];
+      if (watch === undefined) continue;
+      const { call, begunAt } = watch;
       const bytes = call.traffic.total;
-      if (bytes !== seen.bytes) {
-        seen.bytes = bytes;
-        seen.movedAt = now;
+      if (bytes !== watch.bytes) {
+        watch.bytes = bytes;
+        watch.movedAt = now;
       }
       const { idleMs, totalMs } = call.patience;
-      const why = isOver(totalMs, now - seen.begunAt)
-        ? 'total'
-        : isOver(idleMs, now - seen.movedAt)
-          ? 'idle'
-          : undefined;
+      const why = isOver(totalMs, now - begunAt) ? 'total' : isOver(idleMs, now - watch.movedAt) ? 'idle' : undefined;
       if (why === undefined) continue;
-      this.#calls.delete(call);
+      this.forget(watch);
       call.interrupt(tooLong(why));
     }
   }
