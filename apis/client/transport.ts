@@ -78,15 +78,14 @@ export class KubeClient {
 
   /** Sends a request and returns whatever was answered. */
   async requestRaw(request: KubeRequest): Promise<KubeResponse> {
-    const signals = [AbortSignal.timeout(request.timeoutMs ?? defaultTimeoutMs)];
-    if (request.signal !== undefined) signals.push(request.signal);
-    const stream = await this.#send(request, AbortSignal.any(signals));
+    const limit = timeLimit(request.timeoutMs ?? defaultTimeoutMs, request.signal);
     try {
-      const chunks: Buffer[] = [];
-      for await (const chunk of stream.body) chunks.push(chunk as Buffer);
-      return { status: stream.status, headers: stream.headers, body: Buffer.concat(chunks) };
+      const stream = await this.#send(request, limit.signal);
+      return { status: stream.status, headers: stream.headers, body: await wholeOf(stream) };
     } catch (error) {
       throw unreachable(error);
+    } finally {
+      limit.end();
     }
   }
 
@@ -94,9 +93,7 @@ export class KubeClient {
   async stream(request: KubeRequest): Promise<KubeStream> {
     const stream = await this.#send(request, request.signal);
     if (stream.status < 400) return stream;
-    const chunks: Buffer[] = [];
-    for await (const chunk of stream.body) chunks.push(chunk as Buffer);
-    throw errorOf(stream.status, Buffer.concat(chunks));
+    throw errorOf(stream.status, await wholeOf(stream));
   }
 
   async close(): Promise<void> {
@@ -140,6 +137,29 @@ export function parseAnswer<T>({ status, body }: KubeResponse): T {
   return JSON.parse(body.toString('utf8')) as T;
 }
 
+async function wholeOf({ body }: KubeStream): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of body) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks);
+}
+
+/**
+ * A signal that aborts after a time or with another one, and leaves nothing behind once it has ended: AbortSignal.timeout
+ * keeps its timer, and what hangs on it, until the time is over, however soon the answer came.
+ */
+function timeLimit(ms: number, other: AbortSignal | undefined): { signal: AbortSignal; end: () => void } {
+  const controller = new AbortController();
+  const timer = setTimeout(() => controller.abort(new DOMException(`no answer within ${ms} ms`, 'TimeoutError')), ms);
+  const abort = () => controller.abort(other?.reason);
+  if (other?.aborted === true) abort();
+  else other?.addEventListener('abort', abort, { once: true });
+  const end = () => {
+    clearTimeout(timer);
+    other?.removeEventListener('abort', abort);
+  };
+  return { signal: controller.signal, end };
+}
+
 function createAgent({ ca, cert, key }: ClusterConfig): Agent {
   return new Agent({
     // Our watches hold one each and are few. Without a cap, callers with wrong tokens could make us open thousands.
@@ -162,6 +182,7 @@ function queryText(query: KubeRequest['query']): string {
 }
 
 function unreachable(error: unknown): ApiError {
+  if (error instanceof ApiError) return error;
   return new ApiError('ServiceUnavailable', 'kube-apiserver did not answer; try again', {
     cause: error,
     retryAfterSeconds: 1,

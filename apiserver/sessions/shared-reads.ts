@@ -2,7 +2,8 @@
 const widest = 8;
 
 interface Entry<T> {
-  running: Promise<T>;
+  /** Undefined once it has ended: tables that the map has left behind may keep the entry, and must not keep what was read. */
+  running: Promise<T> | undefined;
   /** The read that begins when the running one has ended. */
   next: Promise<T> | undefined;
 }
@@ -19,7 +20,7 @@ export class SharedReads<T> {
   /** The result of a read that began after this call. */
   read(key: string, read: () => Promise<T>): Promise<T> {
     const entry = this.#entries.get(key);
-    if (entry === undefined) return this.#start(key, read);
+    if (entry?.running === undefined) return this.#start(key, read);
     entry.next ??= entry.running.then(
       () => this.#start(key, read),
       () => this.#start(key, read),
@@ -28,13 +29,16 @@ export class SharedReads<T> {
   }
 
   #start(key: string, read: () => Promise<T>): Promise<T> {
-    const entry: Entry<T> = { running: this.#limited(read), next: undefined };
+    const running = this.#limited(read);
+    const entry: Entry<T> = { running, next: undefined };
     this.#entries.set(key, entry);
     const forget = () => {
-      if (entry.next === undefined && this.#entries.get(key) === entry) this.#entries.delete(key);
+      if (entry.next !== undefined || this.#entries.get(key) !== entry) return;
+      this.#entries.delete(key);
+      entry.running = undefined;
     };
-    entry.running.then(forget, forget);
-    return entry.running;
+    running.then(forget, forget);
+    return running;
   }
 
   async #limited(read: () => Promise<T>): Promise<T> {
