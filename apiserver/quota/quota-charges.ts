@@ -47,8 +47,21 @@ export class QuotaCharges {
     const quotas = this.#index.of(request.namespace);
     if (quotas.length === 0) return;
     if (dryRun === undefined) return await this.#join(request);
-    const refusal = refusalOf(quotas, 0, request);
+    const refusal = refusalOf(await this.#confirmed(quotas, [{ request }]), 0, request);
     if (refusal !== undefined) throw refusal;
+  }
+
+  /** Quotas of which those that would refuse somebody were read anew: they may have been raised, or gone, a moment ago. */
+  async #confirmed(
+    quotas: readonly SessionQuota[],
+    waiters: readonly Pick<Waiter, 'request'>[],
+  ): Promise<SessionQuota[]> {
+    const refuses = (quota: SessionQuota) =>
+      waiters.some(({ request }, before) => quotaRefusal(quota, before, request) !== undefined);
+    const current = await Promise.all(
+      quotas.map((quota) => (refuses(quota) ? this.#index.reread(quota) : Promise.resolve(quota))),
+    );
+    return current.filter((quota) => quota !== undefined);
   }
 
   async #join(request: QuotaRequest): Promise<void> {
@@ -77,9 +90,9 @@ export class QuotaCharges {
   }
 
   async #chargeAll(quotas: readonly SessionQuota[], waiters: readonly Waiter[]): Promise<void> {
-    let uncharged = quotas;
     let remaining = waiters;
     try {
+      let uncharged = await this.#confirmed(quotas, waiters);
       for (let attempt = 1; ; attempt += 1) {
         remaining = allowed(uncharged, remaining);
         if (remaining.length === 0) return;

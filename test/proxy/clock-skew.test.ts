@@ -8,7 +8,7 @@ import { https } from '../support/http.ts';
 import { until } from '../support/until.ts';
 import { Cleanup } from './support/cleanup.ts';
 
-const idleSeconds = 6;
+const idleSeconds = 10;
 /** By the rule a session is let alone for its idle timeout and one flush interval; a clock may add its skew. */
 const longestSeconds = idleSeconds + 5 + 5;
 /** What the controller, a watch and this machine may take. */

@@ -9,6 +9,9 @@ import { until } from '../../support/until.ts';
 /** kube-controller-manager learns of a resource within half a minute, or a whole one. */
 const countedMs = 120_000;
 
+/** Name of a quota that is there for a moment. */
+const probe = 'probe';
+
 /** The ResourceQuotas of one namespace, and its sessions as far as they are counted. */
 export class Quotas {
   readonly #env: TestCluster;
@@ -37,8 +40,21 @@ export class Quotas {
     await until('sessions to be counted', isCounted, { deadlineMs: countedMs });
   }
 
-  /** Creates a quota, or changes it, and waits until it holds. */
+  /** Creates a quota, or changes it, and waits until it holds, and until the API server has seen it. */
   async limit(name: string, hard: Record<string, string>): Promise<void> {
+    await this.#hold(name, hard);
+    // Quotas are followed by a watch, here as in kube-apiserver, which shows them in their order: one that comes last, and allows
+    // nothing, tells that all before it are there.
+    await this.#hold(probe, { [countKey]: '0' });
+    const isRefused = async () => {
+      const { body } = await this.create({ generateName: `${probe}-` }, { dryRun: 'All' });
+      return [probe, name].some((each) => body.includes(`exceeded quota: ${each},`));
+    };
+    await until('the API server to see the quotas', isRefused);
+    await this.lift(probe);
+  }
+
+  async #hold(name: string, hard: Record<string, string>): Promise<void> {
     await this.#put(name, hard);
     await until(
       `quota ${name} to hold`,

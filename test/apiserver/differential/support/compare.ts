@@ -108,12 +108,17 @@ async function give(wire: Wire, side: Side, { given = {}, atRest }: Differential
   const made = await wire.send({ method: 'POST', path: side.collection, body: side.manifest(given), headers });
   if (made.status !== 201) throw new Error(`${side.side} ${side.name} could not be created: ${made.text}`);
   side.given = JSON.parse(made.text) as Session;
-  if (atRest === undefined || side.side === 'twin') return;
+  if (atRest === undefined) return;
+  const read = async (query = '') =>
+    JSON.parse((await wire.send({ method: 'GET', path: side.item(), query })).text) as Session;
   let previous: string | undefined;
   side.given = await until(`${side.side} ${side.name} to be at rest`, async () => {
-    const session = JSON.parse((await wire.send({ method: 'GET', path: side.item() })).text) as Session;
+    const session = await read();
     const { resourceVersion } = session.metadata;
-    if (session.status?.phase === 'Suspended' && resourceVersion === previous) return session;
+    const isDone = side.side === 'twin' || session.status?.phase === 'Suspended';
+    // What is read from a cache may be older, or not be there yet.
+    const isKnown = (await read('resourceVersion=0')).metadata.resourceVersion === resourceVersion;
+    if (isDone && isKnown && resourceVersion === previous) return session;
     previous = resourceVersion;
     return undefined;
   });
