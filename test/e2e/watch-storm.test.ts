@@ -54,17 +54,17 @@ describe('watches while the API server is killed again and again', () => {
       await delay(peaceMs);
       herd.stop();
       await changing;
-      const { items } = await env.client.request<SessionList>({ path: sessionsPath(space.name) });
-      for (const { informer, selects } of watchers) {
-        const expected = digest(items.filter(selects).map(({ metadata }) => [metadata.name, metadata.resourceVersion]));
-        await until(
-          `${JSON.stringify(informer.interest.query)} to be as the list`,
-          () => digest(informer.state) === expected,
-          {
-            seen: () => informer.faults,
-          },
+      let differing: unknown;
+      // Listed anew each time: the controller goes on writing for a while what it has to say of the last changes.
+      const areAllAsTheList = async () => {
+        const { items } = await env.client.request<SessionList>({ path: sessionsPath(space.name) });
+        const other = watchers.find(
+          ({ informer, selects }) => digest(informer.state) !== digest(versionsOf(items, selects)),
         );
-      }
+        differing = other === undefined ? undefined : differenceOf(other, items);
+        return other === undefined;
+      };
+      await until('all watchers to be as the list', areAllAsTheList, { deadlineMs: 60_000, seen: () => differing });
       const total = (count: (informer: StrictInformer) => number) =>
         watchers.reduce((sum, { informer }) => sum + count(informer), 0);
       expect(watchers.flatMap(({ informer }) => informer.faults)).to.deep.equal([]);
@@ -117,6 +117,20 @@ function createWatchers(connections: Connections, path: string): Watcher[] {
     );
   }
   return watchers;
+}
+
+function versionsOf(items: readonly Session[], selects: Watcher['selects']): (readonly [string, string])[] {
+  return items.filter(selects).map(({ metadata: { name = '', resourceVersion = '' } }) => [name, resourceVersion]);
+}
+
+/** What a watcher has otherwise than the list, and its faults. */
+function differenceOf({ informer, selects }: Watcher, items: readonly Session[]): object {
+  const { query } = informer.interest;
+  const listed = new Map(versionsOf(items, selects));
+  const held = new Map(informer.state);
+  const names = [...new Set([...listed.keys(), ...held.keys()])].filter((name) => listed.get(name) !== held.get(name));
+  const differences = names.slice(0, 5).map((name) => ({ name, listed: listed.get(name), held: held.get(name) }));
+  return { query, count: names.length, differences, faults: informer.faults };
 }
 
 function digest(versions: Iterable<readonly [string | undefined, string | undefined]>): string {
