@@ -3,7 +3,6 @@ import { annotations, labels, poolApi } from '../names.ts';
 import { serializeDocument } from './document.ts';
 import { toSandboxLabels } from './labels.ts';
 import { firstDeadline, type NewSession, newDocument, toSandboxFinalizer } from './new-sandbox.ts';
-import { noOwnership } from './sandbox.ts';
 
 /** The JSON merge patch (RFC 7396) that makes a pool member the Sandbox of a session. */
 export interface AdoptionPatch {
@@ -16,7 +15,6 @@ export interface AdoptionPatch {
     labels: Record<string, string | null>;
     annotations: Record<string, string>;
     finalizers?: string[];
-    managedFields: typeof noOwnership;
   };
   spec: { shutdownTime: string; shutdownPolicy: 'Delete' };
 }
@@ -42,7 +40,6 @@ export function adoptionPatch(session: NewSession, member: { uid: string; resour
       },
       annotations: { [annotations.session]: serializeDocument(document), ...retry?.annotations },
       ...(metadata.finalizers === undefined ? {} : { finalizers: metadata.finalizers.map(toSandboxFinalizer) }),
-      managedFields: noOwnership,
     },
     spec: { shutdownTime: firstDeadline(document), shutdownPolicy: 'Delete' },
   };

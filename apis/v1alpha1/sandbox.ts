@@ -9,13 +9,6 @@ export interface Sandbox {
   status?: SandboxStatus;
 }
 
-/**
- * The managedFields of a patch of ours. Takes away who owns which field of a Sandbox; the owners of the Session's fields are in
- * its document. From then on kube-apiserver keeps none (apimachinery/pkg/util/managedfields/internal/skipnonapplied.go), which
- * takes a third of the bytes out of every watch and a third of the time off every write.
- */
-export const noOwnership: readonly Record<string, never>[] = [{}];
-
 export interface SandboxSpec {
   podTemplate?: PodTemplate;
   shutdownTime?: string;

@@ -8,7 +8,7 @@ import { serializeDocument } from './document.ts';
 import { fromSandboxLabelKey, toSandboxLabels } from './labels.ts';
 import { toSandboxFinalizer } from './new-sandbox.ts';
 import { isSandboxFinalizer, isSandboxOwner } from './projection.ts';
-import { noOwnership, type Sandbox, type SandboxSpec } from './sandbox.ts';
+import type { Sandbox, SandboxSpec } from './sandbox.ts';
 import { canResume, resumeChange, resumeTime, suspensionOf } from './suspension.ts';
 import type { CompleteSessionSpec, SessionDocument } from './types.ts';
 
@@ -35,7 +35,6 @@ export interface SandboxPatch {
     annotations?: Record<string, string | null>;
     finalizers?: string[];
     ownerReferences?: OwnerReference[];
-    managedFields: typeof noOwnership;
   };
   spec?: Pick<SandboxSpec, 'shutdownTime' | 'operatingMode'>;
 }
@@ -88,7 +87,7 @@ function changeOf(
   };
   if (Object.keys(change).length === 0) return undefined;
   return {
-    metadata: { resourceVersion: sandbox.metadata.resourceVersion ?? '', ...change, managedFields: noOwnership },
+    metadata: { resourceVersion: sandbox.metadata.resourceVersion ?? '', ...change },
     ...(stored.spec === undefined ? {} : { spec: stored.spec }),
   };
 }

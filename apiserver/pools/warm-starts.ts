@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Runtime } from '../../apis/agentcube/runtime.ts';
-import { type KubeClient, patchTypes } from '../../apis/client/transport.ts';
+import type { KubeClient } from '../../apis/client/transport.ts';
 import { hasReason } from '../../apis/machinery/errors.ts';
 import type { ObjectMeta } from '../../apis/machinery/meta.ts';
 import { accounts } from '../../apis/names.ts';
@@ -9,7 +9,7 @@ import type { NewSession } from '../../apis/v1alpha1/new-sandbox.ts';
 import { comparePools, fitsRuntime } from '../../apis/v1alpha1/pool-record.ts';
 import { desiredPool } from '../../apis/v1alpha1/pool-template.ts';
 import type { Sandbox } from '../../apis/v1alpha1/sandbox.ts';
-import { sandboxPath } from '../../apis/v1alpha1/sandbox-paths.ts';
+import { sandboxChange } from '../../apis/v1alpha1/sandbox-change.ts';
 import type { DatedTrustAnchors } from '../../apis/wire/trust-anchor.ts';
 import type { PoolMember, PoolMembers } from './members.ts';
 import type { Namespaces } from './namespaces.ts';
@@ -103,13 +103,9 @@ export class WarmStarts {
   }
 
   async #patch(session: NewSession, member: PoolMember, dryRun: 'All' | undefined): Promise<Sandbox> {
-    const { namespace, name } = member;
     return await this.#options.client.request<Sandbox>({
-      method: 'PATCH',
-      path: sandboxPath(namespace, name),
+      ...sandboxChange(member, adoptionPatch(session, member)),
       query: { dryRun, fieldManager: accounts.apiserver },
-      contentType: patchTypes.merge,
-      body: adoptionPatch(session, member),
     });
   }
 }

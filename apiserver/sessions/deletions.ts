@@ -1,10 +1,11 @@
-import { type KubeClient, patchTypes } from '../../apis/client/transport.ts';
+import type { KubeClient } from '../../apis/client/transport.ts';
 import { ApiError, hasReason } from '../../apis/machinery/errors.ts';
 import type { Status } from '../../apis/machinery/meta.ts';
 import { formatTime } from '../../apis/machinery/time.ts';
 import { accounts, group, kind, sandboxApi } from '../../apis/names.ts';
 import { isSandboxFinalizer, projectSession } from '../../apis/v1alpha1/projection.ts';
 import type { Sandbox } from '../../apis/v1alpha1/sandbox.ts';
+import { sandboxChange } from '../../apis/v1alpha1/sandbox-change.ts';
 import { sandboxPath } from '../../apis/v1alpha1/sandbox-paths.ts';
 import type { Session } from '../../apis/v1alpha1/types.ts';
 import { sessionUid } from '../../apis/v1alpha1/uid.ts';
@@ -122,13 +123,10 @@ export class SessionDeletions {
   }
 
   async #setFinalizers(sandbox: Sandbox, finalizers: readonly string[], dryRun: DryRun): Promise<Sandbox> {
-    const { namespace = '', name = '', uid } = sandbox.metadata;
+    const { uid } = sandbox.metadata;
     return await this.#request<Sandbox>({
-      method: 'PATCH',
-      path: sandboxPath(namespace, name),
+      ...sandboxChange(sandbox.metadata, { metadata: { uid, resourceVersion: versionOf(sandbox), finalizers } }),
       query: { dryRun, fieldManager: accounts.apiserver },
-      contentType: patchTypes.merge,
-      body: { metadata: { uid, resourceVersion: versionOf(sandbox), finalizers } },
     });
   }
 

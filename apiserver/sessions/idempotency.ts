@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type KubeClient, patchTypes } from '../../apis/client/transport.ts';
+import type { KubeClient } from '../../apis/client/transport.ts';
 import { hashOf } from '../../apis/machinery/canonical.ts';
 import { ApiError, hasReason } from '../../apis/machinery/errors.ts';
 import type { KubeList } from '../../apis/machinery/meta.ts';
@@ -8,6 +8,7 @@ import { annotations, labels, sessionSelector } from '../../apis/names.ts';
 import { readDocument } from '../../apis/v1alpha1/document.ts';
 import type { RetryMarks } from '../../apis/v1alpha1/new-sandbox.ts';
 import type { Sandbox } from '../../apis/v1alpha1/sandbox.ts';
+import { sandboxChange } from '../../apis/v1alpha1/sandbox-change.ts';
 import { sandboxesPath, sandboxPath } from '../../apis/v1alpha1/sandbox-paths.ts';
 import type { SessionUser } from '../../apis/v1alpha1/types.ts';
 import { type DecodedSession, invalidSession } from './decode.ts';
@@ -160,12 +161,11 @@ export class Retries {
   async #mark(sandbox: Sandbox): Promise<boolean> {
     const { uid, resourceVersion } = sandbox.metadata;
     return await isUnchanged(
-      this.#client.request({
-        method: 'PATCH',
-        path: pathOf(sandbox),
-        contentType: patchTypes.merge,
-        body: { metadata: { uid, resourceVersion, annotations: { [annotations.retried]: 'true' } } },
-      }),
+      this.#client.request(
+        sandboxChange(sandbox.metadata, {
+          metadata: { uid, resourceVersion, annotations: { [annotations.retried]: 'true' } },
+        }),
+      ),
     );
   }
 

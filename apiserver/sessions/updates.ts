@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { type KubeClient, patchTypes } from '../../apis/client/transport.ts';
+import type { KubeClient } from '../../apis/client/transport.ts';
 import { hasReason } from '../../apis/machinery/errors.ts';
 import type { StatusCause } from '../../apis/machinery/meta.ts';
 import { forbiddenValue } from '../../apis/machinery/names.ts';
@@ -8,7 +8,7 @@ import { readDocument } from '../../apis/v1alpha1/document.ts';
 import { finalizerWarnings, metadataUpdateCauses } from '../../apis/v1alpha1/metadata-rules.ts';
 import { projectSession } from '../../apis/v1alpha1/projection.ts';
 import type { Sandbox } from '../../apis/v1alpha1/sandbox.ts';
-import { sandboxPath } from '../../apis/v1alpha1/sandbox-paths.ts';
+import { sandboxChange } from '../../apis/v1alpha1/sandbox-change.ts';
 import { type SessionUpdate, sandboxPatch } from '../../apis/v1alpha1/session-update.ts';
 import { completeSpec, specUpdateCauses } from '../../apis/v1alpha1/spec-rules.ts';
 import type { CompleteSessionSpec, Session, SessionDocument } from '../../apis/v1alpha1/types.ts';
@@ -61,11 +61,8 @@ export class SessionUpdates {
       if (patch === undefined) return { session: projectSession(sandbox), warnings };
       try {
         const written = await this.#options.client.request<Sandbox>({
-          method: 'PATCH',
-          path: sandboxPath(namespace, name),
+          ...sandboxChange({ namespace, name }, patch),
           query: { dryRun, fieldManager: accounts.apiserver },
-          contentType: patchTypes.merge,
-          body: patch,
         });
         return { session: projectSession(written), warnings };
       } catch (error) {

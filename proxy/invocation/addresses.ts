@@ -47,11 +47,3 @@ export function originOf(address: string, { port, protocol }: { port: number; pr
   const host = isIPv6(address) ? `[${address}]` : address;
   return `${protocol === 'HTTPS' ? 'https' : 'http'}://${host}:${port}`;
 }
-
-/** A sandbox's address as node:http takes it, from `scheme://host:port`. */
-export function sandboxTarget(origin: string): { secure: boolean; host: string; hostname: string; port: number } {
-  // Only scheme, host and port are taken from a URL; the path goes as it came.
-  const { protocol, hostname, port, host } = new URL(origin);
-  const secure = protocol === 'https:';
-  return { secure, host, hostname: hostname.replace(/^\[|\]$/g, ''), port: Number(port || (secure ? 443 : 80)) };
-}

@@ -2,10 +2,11 @@ import type { Dispatcher } from 'undici';
 import type { ApiError } from '../../apis/machinery/errors.ts';
 import type { ClientRequest, ClientResponse } from '../../apis/runtime/listener.ts';
 import { isGone } from './exchange.ts';
-import { announcedTrailers, requestHeaders, requestTrailers } from './header-filter.ts';
+import { requestHeaders } from './header-filter.ts';
 import { AnswerRelay, type RelayEnd } from './relay.ts';
 import type { RequestBody } from './request-body.ts';
 import type { Traffic } from './traffic.ts';
+import { announcedTrailers, requestTrailers } from './trailer-filter.ts';
 import { dispatchWithTrailers } from './trailer-request.ts';
 import { isLost, upstreamError } from './upstream-error.ts';
 

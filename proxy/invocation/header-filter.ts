@@ -5,7 +5,7 @@ import type { ClientRequest } from '../../apis/runtime/listener.ts';
 export type RawHeaders = readonly string[];
 
 /** Headers of one connection (RFC 9110 §7.6.1), never forwarded in either direction. `Expect` is ours to answer. */
-const hopByHop = new Set([
+export const hopByHop: ReadonlySet<string> = new Set([
   'connection',
   'keep-alive',
   'te',
@@ -77,9 +77,9 @@ function pushOrigin(kept: string[], request: ClientRequest): void {
 }
 
 /** The headers of an upgrade request that a sandbox gets: {@link requestHeaders}, without a body's and with the upgrade. */
-export function upgradeHeaders(request: ClientRequest, host: string, authorization: string | undefined): string[] {
+export function upgradeHeaders(request: ClientRequest, authorization: string | undefined): string[] {
   const forwarded = requestHeaders(request, authorization);
-  const kept = ['Host', host, 'Connection', 'Upgrade', 'Upgrade', String(request.headers.upgrade ?? '')];
+  const kept = ['Connection', 'Upgrade', 'Upgrade', String(request.headers.upgrade ?? '')];
   for (let i = 0; i + 1 < forwarded.length; i += 2) {
     const name = forwarded[i] ?? '';
     const lower = name.toLowerCase();
@@ -182,61 +182,13 @@ export function interimHeaders(rawHeaders: RawHeaders, form: AnswerForm): string
     : fields;
 }
 
-/** Fields that must not come after the body, where nobody expects them (RFC 9110 §6.5.1). */
-const neverTrailers = new Set([
-  ...['age', 'cache-control', 'expires', 'date', 'location', 'retry-after', 'vary', 'warning', 'pragma'],
-  ...['authorization', 'www-authenticate', 'set-cookie', 'cookie', 'host', 'range', 'max-forwards'],
-  'x-agentcube-session-id',
-]);
-
-/** The trailers of a sandbox's answer that a client gets. */
-export function answerTrailers(rawTrailers: RawHeaders, form: AnswerForm): string[] {
-  const seen = form === 'HTTP/2' ? new Set<string>() : undefined;
-  return trailersFrom(rawTrailers, (lower) => seen === undefined || !isSecond(lower, seen));
-}
-
-/**
- * What a request announces to send after its body; undefined when that is nothing, or its length is known, which leaves no
- * place for trailers in HTTP/1.1 (RFC 9112 §7.1.2).
- */
-export function announcedTrailers({ headers, rawHeaders }: ClientRequest): string | undefined {
-  if (headers.trailer === undefined || headers['content-length'] !== undefined) return undefined;
-  const nominated = nominatedBy(rawHeaders);
-  const names = String(headers.trailer).split(',');
-  const kept = names.map((name) => name.trim()).filter((name) => isForSandbox(name.toLowerCase(), nominated));
-  return kept.length === 0 ? undefined : kept.join(', ');
-}
-
-/** The trailers of a client's request that a sandbox gets, as far as they have come. */
-export function requestTrailers({ rawHeaders, rawTrailers }: ClientRequest): string[] {
-  const nominated = nominatedBy(rawHeaders);
-  return trailersFrom(rawTrailers, (lower) => isForSandbox(lower, nominated));
-}
-
-function isForSandbox(lower: string, nominated: Set<string> | undefined): boolean {
-  return isTrailer(lower) && !isPrivate(lower) && nominated?.has(lower) !== true;
-}
-
-function trailersFrom(raw: RawHeaders, isWanted: (lower: string) => boolean): string[] {
-  const kept: string[] = [];
-  for (let i = 0; i + 1 < raw.length; i += 2) {
-    const name = raw[i] ?? '';
-    const lower = name.toLowerCase();
-    if (isTrailer(lower) && isWanted(lower)) kept.push(name, raw[i + 1] ?? '');
-  }
-  return kept;
-}
-
-function isTrailer(lower: string): boolean {
-  if (lower === '' || hopByHop.has(lower) || neverTrailers.has(lower)) return false;
-  return !isAboutContent(lower) && !isOfConnection(lower, undefined);
-}
-
-function isAboutContent(lower: string): boolean {
+/** Whether a field describes the content (RFC 9110 §8). */
+export function isAboutContent(lower: string): boolean {
   return lower.startsWith('content-');
 }
 
-function isSecond(lower: string, seen: Set<string>): boolean {
+/** Whether a field that HTTP/2 has once at most was seen before; takes note of it. */
+export function isSecond(lower: string, seen: Set<string>): boolean {
   if (!singleInHttp2.has(lower)) return false;
   if (seen.has(lower)) return true;
   seen.add(lower);
@@ -244,7 +196,7 @@ function isSecond(lower: string, seen: Set<string>): boolean {
 }
 
 /** The names that `Connection` headers declare to be of this connection only; undefined when there are none. */
-function nominatedBy(rawHeaders: RawHeaders): Set<string> | undefined {
+export function nominatedBy(rawHeaders: RawHeaders): Set<string> | undefined {
   let names: Set<string> | undefined;
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     if (rawHeaders[i]?.toLowerCase() !== 'connection') continue;
@@ -254,7 +206,8 @@ function nominatedBy(rawHeaders: RawHeaders): Set<string> | undefined {
   return names;
 }
 
-function isOfConnection(lower: string, nominated: Set<string> | undefined): boolean {
+/** Whether a field is of this connection only, by its name or because `Connection` nominates it. */
+export function isOfConnection(lower: string, nominated: Set<string> | undefined): boolean {
   return lower.startsWith('proxy-') || nominated?.has(lower) === true;
 }
 
@@ -262,7 +215,7 @@ function isOfConnection(lower: string, nominated: Set<string> | undefined): bool
  * What a client must not tell a sandbox: its own credential, headers that look like somebody vouched for them, and where
  * it comes from.
  */
-function isPrivate(lower: string): boolean {
+export function isPrivate(lower: string): boolean {
   // The first letter decides for nearly all headers of nearly all requests.
   switch (lower.charAt(0)) {
     case 'a':

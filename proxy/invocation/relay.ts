@@ -13,9 +13,10 @@ import {
   writeHead,
   writeInterim,
 } from './exchange.ts';
-import { type AnswerForm, answerTrailers, interimHeaders, type RawHeaders, responseHeaders } from './header-filter.ts';
+import { type AnswerForm, interimHeaders, type RawHeaders, responseHeaders } from './header-filter.ts';
 import type { RequestBody } from './request-body.ts';
 import type { Traffic } from './traffic.ts';
+import { answerTrailers } from './trailer-filter.ts';
 import { isUnknownKey, refusalLimitBytes } from './unknown-key.ts';
 
 export interface RelayOptions {

@@ -1,20 +1,12 @@
-import { type ClientRequest as OutgoingRequest, request as requestHttp } from 'node:http';
-import { request as requestHttps } from 'node:https';
+import type { ClientRequest as OutgoingRequest } from 'node:http';
 import { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { ApiError } from '../../apis/machinery/errors.ts';
-import { sandboxTarget } from './addresses.ts';
+import { type OwnRequest, openOnOwnConnection } from './own-connection.ts';
 import { connectTimeoutMs } from './sandbox-agent.ts';
 
-/** One request with trailers after its body. */
-export interface TrailerRequest {
-  /** `scheme://host:port` of the sandbox. */
-  origin: string;
-  /** Raw path with query. */
-  path: string;
-  method: string;
-  /** name, value, name, value; without Host, Trailer and those about framing. */
-  headers: readonly string[];
+/** One request with trailers after its body; its headers are without Trailer and those about framing. */
+export interface TrailerRequest extends OwnRequest {
   /** What the client announced: the value of its Trailer headers. */
   announced: string;
   body: Readable | Buffer;
@@ -29,13 +21,9 @@ export interface TrailerRequest {
  * connection of its own. Calls a handler as undici does.
  */
 export function dispatchWithTrailers(call: TrailerRequest, handler: Dispatcher.DispatchHandler): void {
-  const { secure, host, hostname, port } = sandboxTarget(call.origin);
-  const { path, method } = call;
-  const framing = ['Host', host, 'Connection', 'close', 'Transfer-Encoding', 'chunked', 'Trailer', call.announced];
-  const options = { host: hostname, port, path, method, headers: [...framing, ...call.headers], agent: false } as const;
-  // A Pod is identified by its address, which no certificate in it could prove.
-  const outgoing = secure ? requestHttps({ ...options, rejectUnauthorized: false }) : requestHttp(options);
-  new TrailerExchange(outgoing, call, handler).begin(secure ? 'secureConnect' : 'connect');
+  const framing = ['Connection', 'close', 'Transfer-Encoding', 'chunked', 'Trailer', call.announced];
+  const { outgoing, connected } = openOnOwnConnection({ ...call, headers: [...framing, ...call.headers] });
+  new TrailerExchange(outgoing, call, handler).begin(connected);
 }
 
 /** A request of node:http that looks to its handler like one of undici. */

@@ -1,16 +1,10 @@
-import {
-  type IncomingMessage,
-  type ClientRequest as OutgoingRequest,
-  request as requestHttp,
-  STATUS_CODES,
-} from 'node:http';
-import { request as requestHttps } from 'node:https';
+import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { ApiError } from '../../apis/machinery/errors.ts';
-import { sandboxTarget } from './addresses.ts';
 import { closeSocket, resetSocket } from './answer-end.ts';
 import { sessionIdHeader } from './exchange.ts';
 import { responseHeaders, upgradeHeaders } from './header-filter.ts';
+import { openOnOwnConnection } from './own-connection.ts';
 import type { Traffic } from './traffic.ts';
 import { isUnknownKey, refusalLimitBytes } from './unknown-key.ts';
 import { upstreamError } from './upstream-error.ts';
@@ -97,11 +91,11 @@ export async function forwardUpgrade(call: UpgradeCall): Promise<UpgradeEnd> {
 
 async function handshake(call: UpgradeCall): Promise<Handshake> {
   const { promise, resolve } = Promise.withResolvers<Handshake>();
-  const outgoing = dial(call);
+  const { outgoing, connected: reachedBy } = dial(call);
   let connected = false;
   outgoing.on('socket', (upstream) => {
     upstream.on('error', () => upstream.destroy());
-    upstream.once(call.origin.startsWith('https:') ? 'secureConnect' : 'connect', () => {
+    upstream.once(reachedBy, () => {
       connected = true;
     });
     upstream.setNoDelay(true);
@@ -130,21 +124,12 @@ async function handshake(call: UpgradeCall): Promise<Handshake> {
   return result;
 }
 
-function dial({ origin, path, request, authorization }: UpgradeCall): OutgoingRequest {
-  const { secure, host, hostname, port } = sandboxTarget(origin);
-  const headers = upgradeHeaders(request, host, authorization);
+function dial({ origin, path, request, authorization }: UpgradeCall): ReturnType<typeof openOnOwnConnection> {
+  const { method = 'GET' } = request;
+  const headers = upgradeHeaders(request, authorization);
   // Node would announce a chunked body for methods that usually have one.
-  if (request.method !== 'GET') headers.push('Content-Length', '0');
-  const options = {
-    host: hostname,
-    port,
-    path,
-    method: request.method ?? 'GET',
-    headers,
-    agent: false,
-  } as const;
-  // As in the dispatcher: a Pod is identified by its address, which no certificate in it could prove.
-  return secure ? requestHttps({ ...options, rejectUnauthorized: false }) : requestHttp(options);
+  if (method !== 'GET') headers.push('Content-Length', '0');
+  return openOnOwnConnection({ origin, path, method, headers });
 }
 
 /**

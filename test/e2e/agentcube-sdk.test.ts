@@ -163,8 +163,7 @@ describe('AgentCube’s Python SDK', () => {
         proxy = await startProxy(plainHttp(port), createLog({ level: 'error' }));
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
-        process.stderr.write(`SKIPPED: port ${port}, which stands in agent_runtime_usage.py, is taken.\n`);
-        return this.skip();
+        skip(this, `port ${port}, which stands in agent_runtime_usage.py, is taken`);
       }
       try {
         const ready = `http://127.0.0.1:${proxy.operationsPort}/readyz`;

@@ -168,15 +168,17 @@ describe('access', () => {
     };
     await call(owner, { method: 'POST' });
     const before = await reviews();
-    await Promise.all(Array.from({ length: 200 }, () => call(owner, { method: 'POST' })));
+    for (let turn = 0; turn < 5; turn += 1) {
+      await Promise.all(Array.from({ length: 200 }, () => call(owner, { method: 'POST' })));
+    }
     // Other parts of a cluster in this run may review something of their own meanwhile, and clear up after other suites.
-    expect((await reviews()) - before).to.be.lessThan(200);
+    expect((await reviews()) - before).to.be.lessThan(500);
     const metrics = await (await fetch(`http://127.0.0.1:${proxy.operationsPort}/metrics`)).text();
     for (const review of ['token', 'subject_access']) {
       const hits = new RegExp(`^sojourn_access_reviews_total\\{review="${review}",cache="hit"\\} (\\d+)$`, 'm').exec(
         metrics,
       );
-      expect(Number(hits?.[1]), review).to.be.at.least(190);
+      expect(Number(hits?.[1]), review).to.be.at.least(950);
     }
   });
 

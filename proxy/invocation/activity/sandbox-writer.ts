@@ -1,7 +1,8 @@
-import { type KubeClient, patchTypes } from '../../../apis/client/transport.ts';
+import type { KubeClient } from '../../../apis/client/transport.ts';
 import { formatTime } from '../../../apis/machinery/time.ts';
 import { annotations } from '../../../apis/names.ts';
-import { noOwnership, type Sandbox } from '../../../apis/v1alpha1/sandbox.ts';
+import type { Sandbox } from '../../../apis/v1alpha1/sandbox.ts';
+import { sandboxChange } from '../../../apis/v1alpha1/sandbox-change.ts';
 import { sandboxPath } from '../../../apis/v1alpha1/sandbox-paths.ts';
 import type { Session } from '../../../apis/v1alpha1/types.ts';
 import { type SessionRecord, toSessionRecord } from '../session-record.ts';
@@ -28,17 +29,10 @@ export class SandboxWriter {
   async write({ session, resourceVersion }: StoredActivity, { activityAt, endsAt }: Flush): Promise<SessionRecord> {
     const changed = activityAt === undefined ? undefined : { [annotations.activity]: formatTime(activityAt) };
     const sandbox = await this.#client.request<Sandbox>({
-      method: 'PATCH',
-      path: sandboxPathOf(session),
-      contentType: patchTypes.merge,
-      body: {
-        metadata: {
-          resourceVersion,
-          ...(changed === undefined ? {} : { annotations: changed }),
-          managedFields: noOwnership,
-        },
+      ...sandboxChange(session.metadata, {
+        metadata: { resourceVersion, ...(changed === undefined ? {} : { annotations: changed }) },
         ...(endsAt === undefined ? {} : { spec: { shutdownTime: formatTime(endsAt) } }),
-      },
+      }),
       signal: this.#signal,
       timeoutMs: requestTimeoutMs,
     });

@@ -1,9 +1,9 @@
-import { type KubeClient, patchTypes } from '../../../apis/client/transport.ts';
+import type { KubeClient } from '../../../apis/client/transport.ts';
 import { hasReason } from '../../../apis/machinery/errors.ts';
 import { annotations } from '../../../apis/names.ts';
 import type { Log } from '../../../apis/runtime/log.ts';
 import { type Failure, serializeFailure } from '../../../apis/v1alpha1/failure.ts';
-import { sandboxPathOf } from '../activity/sandbox-writer.ts';
+import { sandboxChange } from '../../../apis/v1alpha1/sandbox-change.ts';
 import type { PodIndex, PodRecord } from '../pods.ts';
 import { recordOf, type SandboxSource } from '../sandbox-source.ts';
 import type { SessionRecord } from '../session-record.ts';
@@ -135,15 +135,12 @@ export class FailureRecorder {
   async #patch({ session }: SessionRecord, failure: Failure | undefined): Promise<void> {
     const { resourceVersion } = session.metadata;
     await this.#options.client.request({
-      method: 'PATCH',
-      path: sandboxPathOf(session),
-      contentType: patchTypes.merge,
-      body: {
+      ...sandboxChange(session.metadata, {
         metadata: {
           resourceVersion,
           annotations: { [annotations.failure]: failure === undefined ? null : serializeFailure(failure) },
         },
-      },
+      }),
       signal: this.#requests.signal,
       timeoutMs: requestTimeoutMs,
     });

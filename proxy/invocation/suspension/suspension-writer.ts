@@ -1,6 +1,7 @@
-import { type KubeClient, patchTypes } from '../../../apis/client/transport.ts';
+import type { KubeClient } from '../../../apis/client/transport.ts';
 import { hasReason } from '../../../apis/machinery/errors.ts';
 import type { Sandbox } from '../../../apis/v1alpha1/sandbox.ts';
+import { sandboxChange } from '../../../apis/v1alpha1/sandbox-change.ts';
 import { sandboxPathOf } from '../activity/sandbox-writer.ts';
 import { type SessionRecord, toSessionRecord } from '../session-record.ts';
 import type { SuspensionChange } from './changes.ts';
@@ -37,10 +38,10 @@ export class SuspensionWriter {
     const { client, metrics, onWritten, signal } = this.#options;
     try {
       const sandbox = await client.request<Sandbox>({
-        method: 'PATCH',
-        path: sandboxPathOf(session),
-        contentType: patchTypes.merge,
-        body: { metadata: { resourceVersion: session.metadata.resourceVersion, annotations }, spec },
+        ...sandboxChange(session.metadata, {
+          metadata: { resourceVersion: session.metadata.resourceVersion, annotations },
+          ...(spec === undefined ? {} : { spec }),
+        }),
         signal,
         timeoutMs: requestTimeoutMs,
       });
