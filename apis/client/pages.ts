@@ -1,4 +1,5 @@
 import type { KubeList, KubeObject } from '../machinery/meta.ts';
+import { whenCaughtUp } from './caught-up.ts';
 import { type KubeClient, type KubeRequest, parseAnswer } from './transport.ts';
 
 /** Page sizes: what kubectl and client-go ask for at most, and what one page costs little more than. */
@@ -25,15 +26,14 @@ export async function* listPages<T extends KubeObject>(
   let limit = smallestPage * 4;
   let next: string | undefined;
   do {
-    const response = await client.requestRaw({
-      ...request,
-      // A continue token says which version it goes on with; naming one beside it is an error.
-      query:
-        next === undefined ? { ...query, limit: String(limit) } : { ...further, limit: String(limit), continue: next },
-    });
-    const begun = performance.now();
-    const page = parseAnswer<KubeList<T>>(response);
-    const tookMs = performance.now() - begun;
+    // A continue token says which version it goes on with; naming one beside it is an error.
+    const selected = next === undefined ? query : { ...further, continue: next };
+    const readPage = async () => {
+      const response = await client.requestRaw({ ...request, query: { ...selected, limit: String(limit) } });
+      const begun = performance.now();
+      return { page: parseAnswer<KubeList<T>>(response), tookMs: performance.now() - begun };
+    };
+    const { page, tookMs } = next === undefined ? await readPage() : await whenCaughtUp(readPage, request.signal);
     limit = nextLimit(limit, { items: page.items.length, tookMs });
     next = page.metadata.continue;
     yield { items: page.items, resourceVersion: page.metadata.resourceVersion ?? '0' };

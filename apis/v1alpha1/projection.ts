@@ -1,7 +1,7 @@
 import { type Condition, findCondition, type ObjectMeta, type OwnerReference } from '../machinery/meta.ts';
 import { parseTime } from '../machinery/time.ts';
 import { annotations, finalizers, groupVersion, kind } from '../names.ts';
-import { readDocument } from './document.ts';
+import { type DocumentResult, readDocument } from './document.ts';
 import { readFailure } from './failure.ts';
 import { fromSandboxLabels } from './labels.ts';
 import { phaseOf } from './phase.ts';
@@ -22,9 +22,9 @@ const poolGroup = 'extensions.agents.x-k8s.io/';
  * The Session that a Sandbox bears. A pure function of the stored object: no clock, no other object, no memory.
  * Never throws: a document that cannot be read makes a Session in phase Failed with condition DataInvalid,
  * because a missing one would make the garbage collector delete its dependents.
+ * @param result of reading its document, for whoever has read it already.
  */
-export function projectSession(sandbox: Sandbox): Session {
-  const result = readDocument(sandbox);
+export function projectSession(sandbox: Sandbox, result: DocumentResult = readDocument(sandbox)): Session {
   if ('problem' in result) {
     return assemble(sandbox, undefined, {
       phase: 'Failed',

@@ -1,3 +1,4 @@
+import { whenCaughtUp } from '../../apis/client/caught-up.ts';
 import { Slices } from '../../apis/client/slices.ts';
 import { ApiError, hasReason } from '../../apis/machinery/errors.ts';
 import { type KubeList, keyOf } from '../../apis/machinery/meta.ts';
@@ -40,9 +41,10 @@ export async function listPages(options: ListOptions, readPage: ReadPage): Promi
   const slices = new Slices();
   let at = startOf(options, list);
   let query = firstQuery(options, at);
+  let read = readPage;
   for (;;) {
     const size = selection.isUpstream ? Math.min(pageSize, limit - items.length) : pageSize;
-    const page = await readOrGoOn({ ...query, limit: String(size) }, { readPage, at, list });
+    const page = await readOrGoOn({ ...query, limit: String(size) }, { readPage: read, at, list });
     const { resourceVersion = '0', continue: next = '' } = page.metadata;
     const more = (further: Continuation) => encodeContinuation(further, list);
     for (const [index, sandbox] of page.items.entries()) {
@@ -62,6 +64,7 @@ export async function listPages(options: ListOptions, readPage: ReadPage): Promi
     if (next === '') return { items, resourceVersion, continue: undefined };
     at = { upstream: next, version: undefined, after: undefined };
     query = { continue: next };
+    read = (further) => whenCaughtUp(() => readPage(further));
   }
 }
 

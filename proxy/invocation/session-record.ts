@@ -30,7 +30,7 @@ export function toSessionRecord(sandbox: Sandbox): SessionRecord {
   const authMode = document?.runtime.authMode;
   const anchor = authMode === undefined ? undefined : trustAnchorOf(sandbox.spec?.podTemplate, authMode);
   return {
-    session: projectSession(sandbox),
+    session: projectSession(sandbox, result),
     sandboxUid: sandbox.metadata.uid ?? '',
     authMode,
     trustAnchor: anchor === undefined ? undefined : fingerprintOf(anchor),

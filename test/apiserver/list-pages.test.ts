@@ -112,6 +112,27 @@ describe('pages of sessions', () => {
     expect(names(rest)).to.deep.equal(all.slice(100, 200));
   });
 
+  it('are read again when kube-apiserver’s cache has not come to the version of the first one', async () => {
+    const behind = new ApiError('Timeout', 'Too large resource version: 42, current: 7', {
+      details: { causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }] },
+      retryAfterSeconds: 0,
+    });
+    const read = pagesOf();
+    let refusals = 0;
+    const page = await listPages(options(''), async (query) => {
+      if (query.continue === undefined || refusals === 3) return await read(query);
+      refusals += 1;
+      throw behind;
+    });
+    expect(names(page)).to.deep.equal(all);
+    expect(refusals).to.equal(3);
+    // A version that a client names may never come.
+    const refusal = await listPages(options('', { resourceVersion: '42' }), () => Promise.reject(behind)).catch(
+      (error: unknown) => error,
+    );
+    expect(refusal).to.equal(behind);
+  });
+
   it('go on with no other selector', async () => {
     const first = await listPages(options('limit=100'), pagesOf());
     const other = options('limit=100&labelSelector=a', { continue: first.continue });

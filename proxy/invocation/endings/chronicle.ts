@@ -28,6 +28,8 @@ export interface TransitionSource {
   onTransition(listener: (transition: SessionTransition) => void): () => void;
 }
 
+/** What was done is answered first: on a small machine an Event in the same moment would be in the answer's way. */
+const momentMs = 100;
 /** Whoever only saw something happen leaves whoever did it this much time to tell it. */
 const patienceMs = 3_000;
 /** Witnesses are spread over this much more. */
@@ -49,8 +51,8 @@ export interface ChronicleOptions {
 }
 
 /**
- * Tells the life of every session in Events on it, with no leader: whichever process did something writes its Event at
- * once, all others that saw it a little later, and kube-apiserver keeps the first.
+ * Tells the life of every session in Events on it, with no leader: whichever process did something writes its Event a
+ * moment later, all others that saw it some seconds later, and kube-apiserver keeps the first.
  */
 export class Chronicle {
   readonly #options: ChronicleOptions;
@@ -160,7 +162,7 @@ export class Chronicle {
   }
 
   #did(event: CoreEvent): void {
-    if (this.#isNew(event) || this.#writer.waits(event)) this.#writer.write(event, 0);
+    if (this.#isNew(event) || this.#writer.waits(event)) this.#writer.write(event, momentMs);
   }
 
   #saw(event: CoreEvent): void {

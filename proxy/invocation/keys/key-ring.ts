@@ -65,6 +65,8 @@ export class KeyRing {
   readonly #root: KeySecret;
   readonly #signing: KeySecret;
   readonly #picod: KeySecret;
+  /** Encoding a key takes half a millisecond, and every start of a session needs two. */
+  readonly #encoded = new WeakMap<StoredKey, string>();
   #loaded: Loaded | undefined;
   #refreshing: Promise<void> = Promise.resolve();
   readonly #anchorListeners = new Set<() => void>();
@@ -124,9 +126,9 @@ export class KeyRing {
     const now = this.#options.now();
     const [rootKey, picodKey] = [currentKey(root, now), currentKey(picod, now)];
     return {
-      rootKey: rootAnchor(rootKey),
+      rootKey: this.#anchor(rootKey, rootAnchor),
       rootKeySince: rootKey.notBefore,
-      picodKey: picodAnchor(picodKey),
+      picodKey: this.#anchor(picodKey, picodAnchor),
       picodKeySince: picodKey.notBefore,
     };
   }
@@ -189,7 +191,7 @@ export class KeyRing {
     const publicJwks = signing.keys.map((key) => key.publicJwk);
     const signSet = async (key: StoredKey) =>
       [
-        fingerprintOf(rootAnchor(key)),
+        fingerprintOf(this.#anchor(key, rootAnchor)),
         { version, jws: await signKeySet(version, publicJwks, key.privateKey) },
       ] as const;
     this.#loaded = {
@@ -197,12 +199,20 @@ export class KeyRing {
       signing,
       picod,
       keySets: new Map(await Promise.all(root.keys.map(signSet))),
-      picodKeys: new Map(picod.keys.map((key) => [fingerprintOf(picodAnchor(key)), key] as const)),
+      picodKeys: new Map(picod.keys.map((key) => [fingerprintOf(this.#anchor(key, picodAnchor)), key] as const)),
       published: { keys: [...signing.keys, ...picod.keys].map((key) => key.publicJwk) },
     };
     const kids = signing.keys.map((key) => key.kid);
     this.#options.log.info('signing keys loaded', { version, kids, roots: root.keys.length });
     this.#announceAnchors();
+  }
+
+  #anchor(key: StoredKey, encode: (key: StoredKey) => string): string {
+    const known = this.#encoded.get(key);
+    if (known !== undefined) return known;
+    const anchor = encode(key);
+    this.#encoded.set(key, anchor);
+    return anchor;
   }
 
   /** Tells of the anchors now, and again whenever an announced one becomes the current one. */
