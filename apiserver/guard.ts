@@ -99,6 +99,8 @@ class WatchedGuard {
   readonly #requirement: GuardRequirement;
   readonly #policies: Informer<Policy>;
   readonly #bindings: Informer<Binding>;
+  /** What was found of the two objects that were looked at last. */
+  #judged: { policy: Policy | undefined; binding: Binding | undefined; problem: string | undefined } | undefined;
 
   constructor(requirement: GuardRequirement, client: KubeClient, log: Log) {
     this.#requirement = requirement;
@@ -127,10 +129,17 @@ class WatchedGuard {
   problem(): string | undefined {
     const { name } = this.#requirement;
     if (!this.#policies.synced || !this.#bindings.synced) return `the guard ${name} has not been looked for yet`;
-    const problem =
-      policyProblem(this.#policies.get('', name), this.#requirement) ??
-      bindingProblem(this.#bindings.get('', name), name);
-    return problem === undefined ? undefined : `${problem}: apply deploy/base`;
+    return this.#judge(this.#policies.get('', name), this.#bindings.get('', name));
+  }
+
+  /** Every request asks, and the answer changes when one of the two does. */
+  #judge(policy: Policy | undefined, binding: Binding | undefined): string | undefined {
+    if (this.#judged !== undefined && this.#judged.policy === policy && this.#judged.binding === binding)
+      return this.#judged.problem;
+    const found = policyProblem(policy, this.#requirement) ?? bindingProblem(binding, this.#requirement.name);
+    const problem = found === undefined ? undefined : `${found}: apply deploy/base`;
+    this.#judged = { policy, binding, problem };
+    return problem;
   }
 }
 

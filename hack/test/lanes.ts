@@ -4,20 +4,22 @@ export interface Lane {
   files: string[];
 }
 
-/** Folders by lane; what is in none of them is in the first. Each lane takes about as long as the other. */
+/** Folders and files by lane; what is in none of them is in the first. Each of the long ones takes about as long as the other. */
 const folders: Readonly<Record<string, readonly string[]>> = {
   parts: [],
+  // What mostly waits, for an outage to pass or a pool to fill.
+  waits: ['test/e2e/outages.test.ts', 'test/proxy/clock-skew.test.ts', 'test/apiserver/pools/'],
   // Calls from end to end, and the suites that kill and fill what they run on, or take it away.
   whole: ['test/proxy/', 'test/e2e/'],
 };
 
 /**
- * Spreads test files over lanes that run at once: two cores are not busy with one, which mostly waits. What disturbs a
+ * Spreads test files over lanes that run at once: two cores are not busy with one. What disturbs a
  * cluster is kept away from what does not, so that no suite sees another one's outage.
  * @param files paths from the root of the project.
  */
 export function lanesOf(files: readonly string[]): Lane[] {
-  const isIn = (name: string) => (file: string) => folders[name]?.some((folder) => file.startsWith(folder)) === true;
+  const isIn = (name: string) => (file: string) => folders[name]?.some((start) => file.startsWith(start)) === true;
   const laneOf = (file: string) => Object.keys(folders).find((name) => isIn(name)(file)) ?? 'parts';
   // The node's suites run nodes of their own on the lane's control plane, so they come before those whose cluster stays.
   const hasOwnNode = (file: string) => file.startsWith('test/hack/node/');

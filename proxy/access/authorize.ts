@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { KubeClient } from '../../apis/client/transport.ts';
 import { ApiError } from '../../apis/machinery/errors.ts';
@@ -117,11 +117,9 @@ export class Authorizer {
     const known = this.#users.get(user);
     if (known !== undefined) return known;
     const { username, uid, groups, extra } = user;
-    const hash = createHash('sha256')
-      .update(JSON.stringify([username, uid, groups, extra]))
-      .digest('base64');
-    this.#users.set(user, hash);
-    return hash;
+    const hashed = hash('sha256', JSON.stringify([username, uid, groups, extra]), 'base64');
+    this.#users.set(user, hashed);
+    return hashed;
   }
 
   async #review(question: Question): Promise<Verdict> {
