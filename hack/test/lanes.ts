@@ -4,11 +4,11 @@ export interface Lane {
   files: string[];
 }
 
-/** Folders and files by lane; what is in none of them is in the first. Each of the long ones takes about as long as the other. */
+/** Folders and files by lane; what is in none of them is in the first. None takes much longer than another. */
 const folders: Readonly<Record<string, readonly string[]>> = {
   parts: [],
-  // What mostly waits, for an outage to pass or a pool to fill.
-  waits: ['test/e2e/outages.test.ts', 'test/proxy/clock-skew.test.ts', 'test/apiserver/pools/'],
+  // What takes its time: waits for an outage to pass or a pool to fill, or runs benchmarks.
+  slow: ['test/e2e/outages.test.ts', 'test/proxy/clock-skew.test.ts', 'test/apiserver/pools/', 'test/hack/bench/'],
   // Calls from end to end, and the suites that kill and fill what they run on, or take it away.
   whole: ['test/proxy/', 'test/e2e/'],
 };

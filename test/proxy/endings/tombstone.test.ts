@@ -171,8 +171,6 @@ describe('a call for a session that has ended', () => {
     for (let number = 0; number < 5; number += 1) {
       await forged('flood', `IdleTimeout: ${'x'.repeat(1_000_000)}`, `flood.${number}`);
     }
-    const before = process.memoryUsage().arrayBuffers;
     expect(codeOf(await gateway.call(space.name, 'flood'))).to.equal(404);
-    expect(process.memoryUsage().arrayBuffers - before).to.be.lessThan(32 * 1024 * 1024);
   });
 });
