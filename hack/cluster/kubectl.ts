@@ -18,7 +18,10 @@ export interface KubectlOptions {
   kubeconfig?: string;
   /** Variables of its environment besides our own. */
   env?: Record<string, string>;
+  /** Rejects with its AbortError when the command was ended by it. */
   signal?: AbortSignal;
+  /** Told what is printed to stdout, as it comes. */
+  onOutput?: (text: string) => void;
 }
 
 /** Runs kubectl. A non-zero exit code is an answer; rejects only when it could not run to its end. */
@@ -27,7 +30,7 @@ export type Kubectl = (args: string[], options?: KubectlOptions) => Promise<Kube
 /** A kubectl for the cluster in `dir` that neither reads nor writes the user's own ~/.kube. */
 export function createKubectl(command: Command, options: { dir: string; kubeconfig: string }): Kubectl {
   const base = { ...process.env, KUBECACHEDIR: join(options.dir, 'kubectl-cache'), KUBERC: 'off' };
-  return async (args, { stdin, kubeconfig, env, signal } = {}) => {
+  return async (args, { stdin, kubeconfig, env, signal, onOutput } = {}) => {
     const child = spawn(command.file, [...command.args, ...args], {
       env: { ...base, ...env, KUBECONFIG: kubeconfig ?? options.kubeconfig },
       stdio: ['pipe', 'pipe', 'pipe'],
@@ -38,6 +41,8 @@ export function createKubectl(command: Command, options: { dir: string; kubeconf
       if (error.code !== 'EPIPE') child.emit('error', error);
     });
     child.stdin.end(stdin ?? '');
+    child.stdout.setEncoding('utf8');
+    if (onOutput !== undefined) child.stdout.on('data', onOutput);
     const closed = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
     const [[code, ended], stdout, stderr] = await Promise.all([closed, text(child.stdout), text(child.stderr)]);
     if (code === null) throw new Error(`kubectl ${args.join(' ')} was ended by ${ended}`);
