@@ -1,6 +1,8 @@
 import { useCluster } from '../../support/cluster.ts';
+import { compareLive, type LiveCase } from './support/live.ts';
 import { compareReads, type ReadCase, suiteLabel } from './support/reads.ts';
 import { type RepresentationName, representations } from './support/representations.ts';
+import { patchMerge, remove } from './support/requests.ts';
 import type { Side } from './support/side.ts';
 import type { WireRequest } from './support/wire.ts';
 
@@ -112,6 +114,55 @@ cases.push(
   },
 );
 
+const turned = (to: string) => patchMerge({ metadata: { labels: { turn: to } } });
+
+/** What happens while a watch runs: what was given, its selector, and the changes with their events. */
+const live: Readonly<Record<string, Pick<LiveCase, 'given' | 'query' | 'initial' | 'changes'>>> = {
+  'changes and goes': {
+    given: {},
+    query: '',
+    initial: ['ADDED'],
+    changes: [
+      [turned('a'), 'MODIFIED'],
+      [turned('b'), 'MODIFIED'],
+      [remove(), 'DELETED'],
+    ],
+  },
+  'ceases to match and matches again': {
+    given: { metadata: { labels: { turn: 'in' } } },
+    query: 'labelSelector=turn%3Din',
+    initial: ['ADDED'],
+    changes: [
+      [turned('out'), 'DELETED'],
+      [turned('in'), 'ADDED'],
+      [remove(), 'DELETED'],
+    ],
+  },
+  'begins to match and ceases to': {
+    given: { metadata: { labels: { turn: 'out' } } },
+    query: 'labelSelector=turn%3Din',
+    initial: [],
+    changes: [
+      [turned('in'), 'ADDED'],
+      [turned('out'), 'DELETED'],
+    ],
+  },
+};
+
+const liveCases = (['JSON', 'Table', 'Partial'] as const).flatMap((name) =>
+  Object.entries(live).flatMap(([behaviour, one]): LiveCase[] => {
+    const shared = { ...one, accept: representations[name] };
+    return [
+      { ...shared, name: `a watch from the state on of what ${behaviour} as ${name}`, from: 'state' },
+      { ...shared, name: `a watch from a version on of what ${behaviour} as ${name}`, from: 'version', initial: [] },
+    ];
+  }),
+);
+
 describe('watches of sessions are answered as of a custom resource', () => {
   compareReads(useCluster(), cases);
+});
+
+describe('watches of sessions that are changed meanwhile are sent what those of a custom resource are', () => {
+  compareLive(useCluster(), liveCases);
 });

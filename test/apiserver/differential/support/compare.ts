@@ -103,7 +103,11 @@ async function play(wire: Wire, one: DifferentialCase, side: Side, options: Norm
 }
 
 /** Creates the case's object and, if asked to, waits until no controller has anything left to write about it. */
-async function give(wire: Wire, side: Side, { given = {}, atRest }: DifferentialCase): Promise<void> {
+export async function give(
+  wire: Wire,
+  side: Side,
+  { given = {}, atRest }: Pick<DifferentialCase, 'given' | 'atRest'>,
+): Promise<void> {
   const headers = { 'content-type': 'application/json' };
   const made = await wire.send({ method: 'POST', path: side.collection, body: side.manifest(given), headers });
   if (made.status !== 201) throw new Error(`${side.side} ${side.name} could not be created: ${made.text}`);

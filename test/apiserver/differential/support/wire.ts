@@ -1,5 +1,5 @@
 import { gunzipSync } from 'node:zlib';
-import { Agent } from 'undici';
+import { Agent, type Dispatcher } from 'undici';
 import type { ClusterConfig } from '../../../../apis/client/kubeconfig.ts';
 
 /** A request as it goes over the wire: nothing is added but credentials and the length of the body. */
@@ -22,6 +22,11 @@ export interface WireAnswer {
   text: string;
 }
 
+/** An answer that goes on: `text` is what has come of it so far. */
+export interface OpenAnswer extends WireAnswer {
+  close(): void;
+}
+
 /** Sends requests to kube-apiserver with one user's credentials. */
 export class Wire {
   readonly #server: string;
@@ -40,8 +45,28 @@ export class Wire {
     });
   }
 
-  async send({ method, path, query, headers = {}, body }: WireRequest): Promise<WireAnswer> {
-    const response = await this.#agent.request({
+  async send(request: WireRequest): Promise<WireAnswer> {
+    const response = await this.#request(request);
+    const bytes = Buffer.from(await response.body.arrayBuffer());
+    const text = (response.headers['content-encoding'] === 'gzip' ? gunzipSync(bytes) : bytes).toString('utf8');
+    return { status: response.statusCode, headers: response.headers, text };
+  }
+
+  /** Sends a request whose answer goes on; resolves when the answer begins. The connection is lost with `close`. */
+  async open(request: WireRequest): Promise<OpenAnswer> {
+    const { statusCode: status, headers, body } = await this.#request(request);
+    const answer = { status, headers, text: '', close: () => body.destroy() };
+    body.setEncoding('utf8');
+    body.on('data', (chunk: string) => {
+      answer.text += chunk;
+    });
+    // That it was cut is seen by what is missing.
+    body.on('error', () => undefined);
+    return answer;
+  }
+
+  async #request({ method, path, query, headers = {}, body }: WireRequest): Promise<Dispatcher.ResponseData> {
+    return await this.#agent.request({
       origin: this.#server,
       path: path + queryText(query),
       method,
@@ -52,9 +77,6 @@ export class Wire {
       headersTimeout: 60_000,
       bodyTimeout: 60_000,
     });
-    const bytes = Buffer.from(await response.body.arrayBuffer());
-    const text = (response.headers['content-encoding'] === 'gzip' ? gunzipSync(bytes) : bytes).toString('utf8');
-    return { status: response.statusCode, headers: response.headers, text };
   }
 
   async close(): Promise<void> {
