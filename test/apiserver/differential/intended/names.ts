@@ -1,6 +1,10 @@
-import { sandboxApi } from '../../../../apis/names.ts';
+import type { KubeObject } from '../../../../apis/machinery/meta.ts';
+import { finalizers, group, poolApi, sandboxApi } from '../../../../apis/names.ts';
 import { sandboxesPath } from '../../../../apis/v1alpha1/sandbox-paths.ts';
+import type { Step } from '../support/compare.ts';
+import type { NormalAnswer } from '../support/normalize.ts';
 import { create, json } from '../support/requests.ts';
+import { words } from '../support/shown.ts';
 import type { Side } from '../support/side.ts';
 import type { WireRequest } from '../support/wire.ts';
 import type { Difference } from './difference.ts';
@@ -21,6 +25,21 @@ function makeSandbox(side: Side): WireRequest {
     },
   };
 }
+
+const pool = { apiVersion: poolApi.groupVersion, kind: poolApi.pool.kind, name: 'pool', uid: 'pool' };
+const invalid = '422 Invalid: Session.GROUP "NAME" is invalid:';
+
+/** A create of a generated name, with the case's own key. */
+function keyed(note: string): Step {
+  return (side) =>
+    create(
+      { metadata: { name: undefined, generateName: `${side.name}-`, annotations: { note } } },
+      { headers: { 'idempotency-key': side.name } },
+    )(side);
+}
+
+const statusesAndNames = (answers: readonly NormalAnswer[]) =>
+  answers.map(({ status, body }) => `${status} ${(body as KubeObject).metadata.name}`);
 
 /** What differs in what may be created, and under which name. */
 export const names = {
@@ -44,6 +63,33 @@ export const names = {
       },
     },
   },
+  poolOwners: {
+    cases: {
+      'a create with a pool of agent-sandbox as its owner': {
+        requests: [create({ metadata: { ownerReferences: [pool] } })],
+        shown: {
+          of: words,
+          session: `${invalid} metadata.ownerReferences[0]: Forbidden: a session cannot be owned by a pool or claim of agent-sandbox`,
+          twin: '201 Session',
+        },
+      },
+    },
+  },
+  ownFinalizers: {
+    cases: Object.fromEntries(
+      Object.values(finalizers).map((finalizer) => [
+        `a create with the finalizer ${finalizer}`,
+        {
+          requests: [create({ metadata: { finalizers: [finalizer] } })],
+          shown: {
+            of: words,
+            session: `${invalid} metadata.finalizers: Forbidden: "${finalizer.replace(group, 'GROUP')}" is how another finalizer is stored; leave out "GROUP/"`,
+            twin: '201 Session',
+          },
+        },
+      ]),
+    ),
+  },
   foreignSandbox: {
     cases: {
       'a create of a name that a Sandbox has which is no session': {
@@ -57,6 +103,26 @@ export const names = {
       'a create for a runtime that is not there': {
         requests: [create({ spec: { runtimeRef: { kind: 'CodeInterpreter', name: 'absent' } } })],
         shown: { session: '404 NotFound', twin: '201 Session' },
+      },
+    },
+  },
+  idempotencyKey: {
+    cases: {
+      'a create that is sent again with its Idempotency-Key': {
+        requests: [keyed('one'), keyed('one')],
+        shown: {
+          of: statusesAndNames,
+          session: ['201 GENERATED1', '200 GENERATED1'],
+          twin: ['201 GENERATED1', '201 GENERATED2'],
+        },
+      },
+      'another create with the same Idempotency-Key': {
+        requests: [keyed('one'), keyed('another')],
+        shown: { session: '422 Invalid', twin: '201 Session' },
+      },
+      'a create with an Idempotency-Key that is none': {
+        requests: [create({}, { headers: { 'idempotency-key': 'two words' } })],
+        shown: { session: '400 BadRequest', twin: '201 Session' },
       },
     },
   },
