@@ -58,7 +58,7 @@ export class ServingCertificate {
     return Date.parse(this.#certificate.validTo);
   }
 
-  /** Follows the files; `onChange` gets every new pair. */
+  /** Follows the files; `onChange` gets every new pair, and whatever it throws says that the pair cannot be used. */
   start(onChange: (pair: CertificatePair) => void): void {
     this.#onChange = onChange;
     this.#timer = setInterval(() => void this.refresh(), rereadMs);
@@ -75,10 +75,12 @@ export class ServingCertificate {
     try {
       const pair = await readPair(this.#options);
       if (!pair.cert.equals(this.#pair.cert) || !pair.key.equals(this.#pair.key)) {
-        this.#certificate = parse(pair);
-        this.#pair = pair;
+        const certificate = parse(pair);
+        // Refused when anything is wrong behind the first certificate of the chain.
         this.#onChange?.(pair);
-        log.info('serving with a new certificate', { file: certFile, notAfter: this.#certificate.validTo });
+        this.#certificate = certificate;
+        this.#pair = pair;
+        log.info('serving with a new certificate', { file: certFile, notAfter: certificate.validTo });
       }
       this.#complaint = undefined;
     } catch (error) {

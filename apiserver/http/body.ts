@@ -13,7 +13,8 @@ export async function readBody(request: Readable & { headers: NodeJS.Dict<string
   const chunks: Buffer[] = [];
   let length = 0;
   try {
-    for await (const chunk of request as AsyncIterable<Buffer>) {
+    // A stream that its iterator destroys forgets its connection, and whoever answers could not close that any more.
+    for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       length += chunk.length;
       if (length > resourceBodyLimitBytes) throw tooLarge();
       chunks.push(chunk);

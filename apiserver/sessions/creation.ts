@@ -203,10 +203,15 @@ export class SessionCreation {
 
   async #nameTaken(namespace: string, name: string | undefined, error: ApiError): Promise<ApiError> {
     if (name === undefined) return error;
-    const existing = await this.#options.client
-      .request<Sandbox>({ path: sandboxPath(namespace, name) })
-      .catch(() => undefined);
-    if (existing === undefined || existing.metadata.labels?.[labels.session] === 'true') return error;
+    let existing: Sandbox;
+    try {
+      existing = await this.#options.client.request<Sandbox>({ path: sandboxPath(namespace, name) });
+    } catch (failure) {
+      if (!(failure instanceof ApiError)) throw failure;
+      // That the name is taken is certain; who has it only makes a better sentence.
+      return error;
+    }
+    if (existing.metadata.labels?.[labels.session] === 'true') return error;
     const message = `${resource}.${group} "${name}" cannot be created: a Sandbox of that name exists that is no session; choose another name`;
     return new ApiError('AlreadyExists', message, { details: { name, group, kind: resource }, cause: error });
   }

@@ -1,13 +1,13 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { connect, type TLSSocket } from 'node:tls';
+import { connect, createSecureContext, type TLSSocket } from 'node:tls';
 import { expect } from 'chai';
 import { createLog } from '../../../apis/runtime/log.ts';
 import { ServingCertificate } from '../../../apis/runtime/serving-certificate.ts';
 import { type Credential, issueLeaf } from '../../../hack/cluster/certificates.ts';
 import type { Replica } from '../../../hack/cluster/sojourn.ts';
-import { readCredential } from '../../proxy/support/certificates.ts';
+import { issueExpired, readCredential } from '../../proxy/support/certificates.ts';
 import { useCluster } from '../../support/cluster.ts';
 import { shared } from '../../support/control-plane.ts';
 import { until } from '../../support/until.ts';
@@ -98,6 +98,36 @@ describe('a serving certificate', () => {
       await rm(files.certFile);
       await certificate.refresh();
       expect(served).to.deep.equal([second.cert]);
+    } finally {
+      certificate.stop();
+    }
+  });
+
+  it('that the server itself refuses leaves the last good one in force, its end told, and is tried again', async () => {
+    const lines: string[] = [];
+    const log = createLog({ write: (line) => lines.push(line) });
+    const [first, second] = await Promise.all([issueLeaf(ca, leaf('first')), issueLeaf(ca, leaf('second'))]);
+    const files = await place('refused', first);
+    const certificate = await ServingCertificate.open({ ...files, log });
+    const { expiresAt } = certificate;
+    const served: string[] = [];
+    certificate.start(({ cert, key }) => {
+      createSecureContext({ cert, key });
+      served.push(cert.toString());
+    });
+    try {
+      const malformed = '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n';
+      const ending = await issueExpired(ca, leaf('third'));
+      await place('refused', { cert: ending.cert + malformed, key: ending.key });
+      await certificate.refresh();
+      await certificate.refresh();
+      expect(certificate.pair.cert.toString()).to.equal(first.cert);
+      expect(certificate.expiresAt).to.equal(expiresAt);
+      expect(lines.filter((line) => line.includes('cannot be used'))).to.have.length(1);
+      await place('refused', second);
+      await certificate.refresh();
+      expect(served).to.deep.equal([second.cert]);
+      expect(certificate.pair.cert.toString()).to.equal(second.cert);
     } finally {
       certificate.stop();
     }
