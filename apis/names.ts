@@ -35,7 +35,7 @@ export const runtimeApi = {
 } as const;
 
 export const labels = {
-  /** Marks a session-bearing Sandbox; every upstream list and watch selects on it. */
+  /** Marks a Sandbox that is a session; whoever looks for sessions among all Sandboxes selects on it. */
   session: 'sojourn.dev/session',
   /** On every podTemplate of ours, so on every Pod that we may dial; and on the pools and templates of a runtime. */
   runtime: 'sojourn.dev/runtime',
@@ -43,7 +43,7 @@ export const labels = {
   idempotencyKey: 'sojourn.dev/idempotency-key',
 } as const;
 
-/** Value of {@link labels.session}; the selector of every upstream list and watch. */
+/** Label selector of the Sandboxes that are sessions. */
 export const sessionSelector = `${labels.session}=true`;
 
 /** Domain under which a user's own labels are mirrored onto the Sandbox. */

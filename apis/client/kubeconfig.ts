@@ -1,5 +1,7 @@
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { KubeConfig, loadYaml } from '@kubernetes/client-node';
+import { delimiter, dirname, join, resolve } from 'node:path';
+import { findHomeDir, KubeConfig, loadYaml } from '@kubernetes/client-node';
 
 /** How long a token read from a file is used before the file is read again; kubelet renews it at 80 % of its life. */
 const tokenFileMaxAgeMs = 60_000;
@@ -31,7 +33,7 @@ export async function loadClusterConfig(path?: string): Promise<ClusterConfig> {
   const ca = await pem(cluster.caData, cluster.caFile);
   const cert = await pem(user?.certData, user?.certFile);
   const key = await pem(user?.keyData, user?.keyFile);
-  const token = tokenSource(kubeconfig, path === undefined ? undefined : await tokenFileOf(path, kubeconfig));
+  const token = tokenSource(kubeconfig, await tokenFileOf(path === undefined ? defaultFiles() : [path], kubeconfig));
   return {
     server: cluster.server.replace(/\/+$/, ''),
     ...(ca === undefined ? {} : { ca }),
@@ -46,13 +48,26 @@ async function pem(data: string | undefined, file: string | undefined): Promise<
   return file === undefined || file === '' ? undefined : await readFile(file, 'utf8');
 }
 
-/** The `tokenFile` of the current user, which client-node does not read from kubeconfigs. */
-async function tokenFileOf(path: string, kubeconfig: KubeConfig): Promise<string | undefined> {
-  const content = loadYaml<{ users?: { name: string; user?: { tokenFile?: string } }[] } | undefined>(
-    await readFile(path, 'utf8'),
-  );
+/** The files that client-node's `loadFromDefault` reads; none where it takes the in-cluster account. */
+function defaultFiles(): string[] {
+  const named = (process.env.KUBECONFIG ?? '').split(delimiter).filter((file) => file !== '');
+  if (named.length > 0) return named;
+  const home = findHomeDir();
+  const usual = home === null ? undefined : join(home, '.kube', 'config');
+  return usual !== undefined && existsSync(usual) ? [usual] : [];
+}
+
+/** The `tokenFile` of the current user, which client-node does not read from kubeconfigs; relative to where it is named. */
+async function tokenFileOf(files: readonly string[], kubeconfig: KubeConfig): Promise<string | undefined> {
   const current = kubeconfig.getCurrentUser()?.name;
-  return content?.users?.find(({ name }) => name === current)?.user?.tokenFile;
+  for (const file of files) {
+    const content = loadYaml<{ users?: { name: string; user?: { tokenFile?: string } }[] } | undefined>(
+      await readFile(file, 'utf8'),
+    );
+    const user = content?.users?.find(({ name }) => name === current)?.user;
+    if (user?.tokenFile !== undefined) return resolve(dirname(file), user.tokenFile);
+  }
+  return undefined;
 }
 
 /** A bearer token by the user's token file, static token or credential plugin, in kubectl's order of precedence. */

@@ -18,7 +18,11 @@ const annotationLimitBytes = 256 * 1024;
 /** A generated name is 58 characters of prefix and 5 of chance (k8s.io/apiserver/pkg/storage/names/generate.go). */
 const generatedPrefixLength = 58;
 
-/** Every problem of a new Session's metadata (k8s.io/apimachinery/pkg/api/validation/objectmeta.go, and design §3). */
+/**
+ * Every problem of a new Session's metadata (k8s.io/apimachinery/pkg/api/validation/objectmeta.go). Stricter than a custom
+ * resource's in what its Sandbox could not take: that has the same name, each label under a longer prefix, and owners that
+ * must not make it a pool's.
+ */
 export function metadataCauses(metadata: ObjectMeta): StatusCause[] {
   return [...nameCauses(metadata), ...commonCauses(metadata)];
 }

@@ -160,7 +160,7 @@ function dataInvalid(sandbox: Sandbox, problem: string): Condition {
     type: 'DataInvalid',
     status: 'True',
     reason: 'DocumentUnreadable',
-    message: `${problem}; delete the session, nothing else can be done with it`,
+    message: `${problem}; delete the session: of what it has, only labels, owners and finalizers can still be changed`,
     lastTransitionTime: sandbox.metadata.creationTimestamp ?? '1970-01-01T00:00:00Z',
   };
 }

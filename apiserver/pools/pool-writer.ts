@@ -93,7 +93,7 @@ function collection(namespace: string, part: 'pool' | 'template'): string {
   return `${poolApi.path}/namespaces/${encodeURIComponent(namespace)}/${poolApi[part].resource}`;
 }
 
-/** A write that was fenced: false when the object had changed or gone, or is another one of its name (Invalid). */
+/** A write that was fenced: false when the object had changed or gone. */
 async function won(write: () => Promise<unknown>): Promise<boolean> {
   try {
     await write();
