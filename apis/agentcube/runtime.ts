@@ -80,7 +80,7 @@ export const runtimeResources: Record<RuntimeKind, string> = {
 const defaultLimits = { sessionTimeout: '15m', maxSessionDuration: '8h' } as const;
 
 /** Reads an AgentRuntime. Its program speaks for itself, so tokens are off unless it says otherwise. */
-export function readAgentRuntime(object: AgentRuntime): Runtime {
+function readAgentRuntime(object: AgentRuntime): Runtime {
   const { spec } = object;
   const { labels } = spec.podTemplate;
   return {
@@ -95,7 +95,7 @@ export function readAgentRuntime(object: AgentRuntime): Runtime {
 }
 
 /** Reads a CodeInterpreter: its template becomes a Pod of one container, named as AgentCube names it. */
-export function readCodeInterpreter(object: CodeInterpreter): Runtime {
+function readCodeInterpreter(object: CodeInterpreter): Runtime {
   const { spec } = object;
   const { template } = spec;
   const endpoints = endpointsOf(spec.ports);

@@ -1,6 +1,6 @@
 import { type Static, Type } from 'typebox';
 import type { ManagedFieldsEntry } from '../machinery/managed-fields/managers.ts';
-import type { Condition, KubeList, ObjectMeta } from '../machinery/meta.ts';
+import type { Condition, ObjectMeta } from '../machinery/meta.ts';
 import { patternMeaning } from '../machinery/schema.ts';
 import { durationMeaning, durationPattern } from './duration.ts';
 
@@ -10,10 +10,10 @@ function oneOf<const W extends string>(words: readonly W[], description: string)
 }
 
 export const runtimeKinds = ['AgentRuntime', 'CodeInterpreter'] as const;
-export const idleActions = ['Delete', 'Suspend'] as const;
-export const phases = ['Pending', 'Ready', 'Suspending', 'Suspended', 'Resuming', 'Terminating', 'Failed'] as const;
-export const authModes = ['sojourn', 'picod', 'none'] as const;
-export const startKinds = ['Warm', 'Cold'] as const;
+const idleActions = ['Delete', 'Suspend'] as const;
+const phases = ['Pending', 'Ready', 'Suspending', 'Suspended', 'Resuming', 'Terminating', 'Failed'] as const;
+const authModes = ['sojourn', 'picod', 'none'] as const;
+const startKinds = ['Warm', 'Cold'] as const;
 
 export type RuntimeKind = (typeof runtimeKinds)[number];
 export type Phase = (typeof phases)[number];
@@ -162,5 +162,3 @@ export interface Session {
   spec: SessionSpec;
   status?: SessionStatus;
 }
-
-export type SessionList = KubeList<Session>;

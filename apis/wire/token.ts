@@ -57,7 +57,7 @@ export async function signToken(subject: TokenSubject, key: SigningKey, now: Dat
 }
 
 /** Key id in a token's header, before anything about the token has been verified. */
-export function keyIdOf(token: string): string | undefined {
+function keyIdOf(token: string): string | undefined {
   try {
     return decodeProtectedHeader(token).kid;
   } catch (error) {

@@ -6,7 +6,7 @@ import type { Verb } from '../http/request-info.ts';
 export const aggregatedDiscoveryType = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList';
 
 /** What sessions can be asked; the namespace, quota and garbage collection controllers act on this list. */
-export const servedVerbs: readonly Verb[] = [
+const servedVerbs: readonly Verb[] = [
   'create',
   'delete',
   'deletecollection',

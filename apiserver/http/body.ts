@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream';
 import { ApiError } from '../../apis/machinery/errors.ts';
 
 /** Largest body of a resource request in bytes (k8s.io/apiserver, MaxRequestBodyBytes). */
-export const resourceBodyLimitBytes = 3 * 1024 * 1024;
+const resourceBodyLimitBytes = 3 * 1024 * 1024;
 
 /**
  * Reads a request body whole.

@@ -23,11 +23,6 @@ export interface Call {
 /** Serves one verb; throws an ApiError before headers were sent. */
 export type VerbHandler = (call: Call) => Promise<void>;
 
-/** The 405 of a verb that sessions do not have there. */
-export function notAllowed(verb: Verb): ApiError {
-  return new ApiError('MethodNotAllowed', `${verb} is not supported on resources of kind "${resource}.${group}"`);
-}
-
 /** A part of the path that the parse gives this verb; without it the path named nothing. */
 export function required(part: string | undefined): string {
   if (part === undefined)

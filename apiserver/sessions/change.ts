@@ -23,7 +23,7 @@ import type { FieldValidation } from './write-options.ts';
 export type SessionChange = (current: Session, part: DecodedPart) => DecodedSession;
 
 /** Media type of server-side apply, which is more than a patch. */
-export const applyType = 'application/apply-patch+yaml';
+const applyType = 'application/apply-patch+yaml';
 
 /** The patches that are served, by media type. */
 const patches: Readonly<Record<string, PatchType>> = {

@@ -1,5 +1,5 @@
 import type { Verb } from '../http/request-info.ts';
-import { type Call, notAllowed, type VerbHandler } from './call.ts';
+import type { Call, VerbHandler } from './call.ts';
 import { DeleteVerbs, type DeleteVerbsOptions } from './delete-verbs.ts';
 import { ReadVerbs, type ReadVerbsOptions } from './read-verbs.ts';
 import { WriteVerbs, type WriteVerbsOptions } from './write-verbs.ts';
@@ -8,7 +8,7 @@ export type SessionHandlerOptions = ReadVerbsOptions & WriteVerbsOptions & Delet
 
 /** The verbs of sessions. */
 export class SessionHandler {
-  readonly #verbs: Partial<Record<Verb, VerbHandler>>;
+  readonly #verbs: Record<Verb, VerbHandler>;
 
   constructor(options: SessionHandlerOptions) {
     const reading = new ReadVerbs(options);
@@ -28,8 +28,6 @@ export class SessionHandler {
 
   /** @throws ApiError before headers were sent. */
   async handle(call: Call): Promise<void> {
-    const verb = this.#verbs[call.info.verb];
-    if (verb === undefined) throw notAllowed(call.info.verb);
-    await verb(call);
+    await this.#verbs[call.info.verb](call);
   }
 }

@@ -36,7 +36,7 @@ function forbidden(): ApiError {
 }
 
 /** A failure of a file operation as the user may see it; what no user causes stays what it is. */
-export function fileError(error: unknown): unknown {
+function fileError(error: unknown): unknown {
   return answers[errorCode(error) ?? '']?.() ?? error;
 }
 

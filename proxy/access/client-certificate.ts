@@ -64,11 +64,7 @@ export class ConnectionCertificates {
  * it is none now. Stricter than Go's crypto/x509 where a certificate names no extended key usage, which Go lets pass.
  * Path lengths are not looked at: whoever holds a CA's key can sign a client's certificate without a longer path.
  */
-export function trustedUntil(
-  leaf: X509Certificate,
-  authorities: readonly X509Certificate[],
-  now: number,
-): number | undefined {
+function trustedUntil(leaf: X509Certificate, authorities: readonly X509Certificate[], now: number): number | undefined {
   if (!leaf.keyUsage?.includes(clientAuth)) return undefined;
   let current = leaf;
   let until = Number.POSITIVE_INFINITY;

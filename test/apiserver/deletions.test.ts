@@ -1,7 +1,6 @@
 import { expect } from 'chai';
 import { groupVersion, kind } from '../../apis/names.ts';
-import type { SessionList } from '../../apis/v1alpha1/types.ts';
-import { sessionsPath } from '../support/caller.ts';
+import { type SessionList, sessionsPath } from '../support/caller.ts';
 import { useCluster } from '../support/cluster.ts';
 import { until } from '../support/until.ts';
 

@@ -1,8 +1,8 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import type { KubeObject } from '../../apis/machinery/meta.ts';
-import type { Session, SessionList } from '../../apis/v1alpha1/types.ts';
-import { sessionsPath } from '../support/caller.ts';
+import type { Session } from '../../apis/v1alpha1/types.ts';
+import { type SessionList, sessionsPath } from '../support/caller.ts';
 import { useCluster } from '../support/cluster.ts';
 import { until } from '../support/until.ts';
 

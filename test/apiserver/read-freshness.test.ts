@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import type { Session, SessionList } from '../../apis/v1alpha1/types.ts';
-import { sessionsPath } from '../support/caller.ts';
+import type { Session } from '../../apis/v1alpha1/types.ts';
+import { type SessionList, sessionsPath } from '../support/caller.ts';
 import { useCluster } from '../support/cluster.ts';
 import { type DirectApiserver, useTwoApiservers } from './pools/support/replicas.ts';
 

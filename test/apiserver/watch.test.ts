@@ -1,7 +1,8 @@
 import { expect } from 'chai';
 import { readLines } from '../../apis/client/lines.ts';
 import type { ObjectMeta, WatchEvent } from '../../apis/machinery/meta.ts';
-import type { Session, SessionList, SessionSpec, SessionStatus } from '../../apis/v1alpha1/types.ts';
+import type { Session, SessionSpec, SessionStatus } from '../../apis/v1alpha1/types.ts';
+import type { SessionList } from '../support/caller.ts';
 import { useCluster } from '../support/cluster.ts';
 import { until } from '../support/until.ts';
 

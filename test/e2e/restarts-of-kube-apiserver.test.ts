@@ -1,8 +1,9 @@
 import { expect } from 'chai';
 import { loadClusterConfig } from '../../apis/client/kubeconfig.ts';
-import type { Session, SessionList } from '../../apis/v1alpha1/types.ts';
+import type { Session } from '../../apis/v1alpha1/types.ts';
 import { Side, type SideName } from '../apiserver/differential/support/side.ts';
 import { useTwin } from '../apiserver/differential/support/twin.ts';
+import type { SessionList } from '../support/caller.ts';
 import { useCluster } from '../support/cluster.ts';
 import { until } from '../support/until.ts';
 import { Connections, StrictInformer } from './support/informer-client.ts';

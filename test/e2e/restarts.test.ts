@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { ApiError } from '../../apis/machinery/errors.ts';
-import type { Session, SessionList } from '../../apis/v1alpha1/types.ts';
+import type { Session } from '../../apis/v1alpha1/types.ts';
+import type { SessionList } from '../support/caller.ts';
 import { useCluster } from '../support/cluster.ts';
 import { until } from '../support/until.ts';
 

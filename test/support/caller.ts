@@ -1,9 +1,11 @@
-import type { ObjectMeta } from '../../apis/machinery/meta.ts';
+import type { KubeList, ObjectMeta } from '../../apis/machinery/meta.ts';
 import type { Session, SessionSpec } from '../../apis/v1alpha1/types.ts';
 import type { TestCluster } from './cluster.ts';
 import { until } from './until.ts';
 
 const account = 'caller';
+
+export type SessionList = KubeList<Session>;
 
 /** Path of a namespace's sessions. */
 export function sessionsPath(namespace: string): string {

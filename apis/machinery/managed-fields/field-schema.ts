@@ -39,7 +39,7 @@ export function isDeclared(schema: FieldSchema, name: string): boolean {
 }
 
 /** Schema of what a step leads to. */
-export function schemaBelow(schema: FieldSchema, element: PathElement): FieldSchema | undefined {
+function schemaBelow(schema: FieldSchema, element: PathElement): FieldSchema | undefined {
   const name = fieldNameOf(element);
   return name === undefined ? schema.items : memberSchema(schema, name);
 }

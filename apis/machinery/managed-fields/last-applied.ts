@@ -6,7 +6,7 @@ import { goJson } from './go-json.ts';
 import { typeProblem } from './type-errors.ts';
 
 /** Where kubectl's client-side apply keeps what was applied last. */
-export const lastAppliedAnnotation = 'kubectl.kubernetes.io/last-applied-configuration';
+const lastAppliedAnnotation = 'kubectl.kubernetes.io/last-applied-configuration';
 
 /**
  * Fields that client-side apply has set and that still have that value (managedfields/internal/lastappliedmanager.go);

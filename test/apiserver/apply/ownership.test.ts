@@ -3,9 +3,9 @@ import { loadClusterConfig } from '../../../apis/client/kubeconfig.ts';
 import type { KubeResponse } from '../../../apis/client/transport.ts';
 import type { ManagedFieldsEntry } from '../../../apis/machinery/managed-fields/managers.ts';
 import type { Status } from '../../../apis/machinery/meta.ts';
-import type { Session, SessionList } from '../../../apis/v1alpha1/types.ts';
+import type { Session } from '../../../apis/v1alpha1/types.ts';
 import { AgentCubeClients } from '../../proxy/agentcube/clients.ts';
-import { callerToken, sessionsPath } from '../../support/caller.ts';
+import { callerToken, type SessionList, sessionsPath } from '../../support/caller.ts';
 import { useCluster } from '../../support/cluster.ts';
 import { Wire } from '../differential/support/wire.ts';
 

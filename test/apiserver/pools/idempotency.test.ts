@@ -3,7 +3,7 @@ import type { KubeResponse } from '../../../apis/client/transport.ts';
 import type { Status } from '../../../apis/machinery/meta.ts';
 import { annotations } from '../../../apis/names.ts';
 import type { Sandbox } from '../../../apis/v1alpha1/sandbox.ts';
-import type { SessionList } from '../../../apis/v1alpha1/types.ts';
+import type { SessionList } from '../../support/caller.ts';
 import { useCluster } from '../../support/cluster.ts';
 import { until } from '../../support/until.ts';
 import { Pools, readSession, sessionBody } from './support/pools.ts';

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
-import type { Session, SessionList } from '../../../apis/v1alpha1/types.ts';
+import type { Session } from '../../../apis/v1alpha1/types.ts';
+import type { SessionList } from '../../support/caller.ts';
 import { useCluster } from '../../support/cluster.ts';
 import { until } from '../../support/until.ts';
 import { Pools, readSession, sessionBody } from './support/pools.ts';

@@ -1,12 +1,13 @@
 import { PassThrough } from 'node:stream';
 import { readLines } from '../../../../apis/client/lines.ts';
 import type { WatchEvent } from '../../../../apis/machinery/meta.ts';
-import type { Session, SessionList } from '../../../../apis/v1alpha1/types.ts';
+import type { Session } from '../../../../apis/v1alpha1/types.ts';
 import { decodeListQuery } from '../../../../apiserver/sessions/list-query.ts';
 import { type Selection, selectionOf } from '../../../../apiserver/sessions/selection.ts';
 import { EventEncoder } from '../../../../apiserver/watch/encoding.ts';
 import type { SessionCache } from '../../../../apiserver/watch/session-cache.ts';
 import { WatchStream } from '../../../../apiserver/watch/watch-stream.ts';
+import type { SessionList } from '../../../support/caller.ts';
 
 export interface FollowerOptions {
   namespace: string;
