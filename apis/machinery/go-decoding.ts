@@ -9,6 +9,12 @@ export type GoType =
   | { kind: 'map' | 'slice'; name: string; of: GoType }
   | { kind: 'struct'; name: string; fields: Readonly<Record<string, GoType>> };
 
+/** Go's name of the type that every object is decoded into first (k8s.io/apimachinery/pkg/runtime/serializer/json/meta.go). */
+export const typeMetaStruct =
+  'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }';
+/** What kube-apiserver puts in front of what is wrong with that (the same file, Interpret). */
+export const typeUnknown = "couldn't get version/kind; json parse error";
+
 /** A value that does not fit its type. */
 export class GoTypeError extends Error {
   constructor(message: string) {

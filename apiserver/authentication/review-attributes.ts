@@ -1,4 +1,5 @@
 import { hasReason } from '../../apis/machinery/errors.ts';
+import { parseFieldSelector } from '../../apis/machinery/field-selector.ts';
 import { type LabelRequirement, parseLabelSelector } from '../../apis/machinery/label-selector.ts';
 import { group, resource, version } from '../../apis/names.ts';
 import type { ResourceAttributes, SelectorRequirement } from '../../proxy/access/authorize.ts';
@@ -26,42 +27,12 @@ export function reviewAttributes(info: ResourceRequest): ResourceAttributes {
   return attributes;
 }
 
-const fieldOperators = ['!=', '==', '='] as const;
-
-/** k8s.io/apimachinery/pkg/fields/selector.go, of whatever fields. */
 function fieldRequirements(text: string): SelectorRequirement[] {
-  const terms = splitTerms(text).sort();
-  const found: SelectorRequirement[] = [];
-  for (const term of terms) {
-    const at = term.search(/!=|=/);
-    const operator = fieldOperators.find((candidate) => at !== -1 && term.startsWith(candidate, at));
-    const value = operator === undefined ? undefined : unescapeValue(term.slice(at + operator.length));
-    if (value === undefined) return [];
-    found.push({ key: term.slice(0, at), operator: operator === '!=' ? 'NotIn' : 'In', values: [value] });
-  }
-  return found;
-}
-
-/** Splits at the commas that no backslash escapes. */
-function splitTerms(text: string): string[] {
-  const terms: string[] = [];
-  let start = 0;
-  for (let at = 0; at <= text.length; at += 1) {
-    if (text[at] === '\\') at += 1;
-    else if (at === text.length || text[at] === ',') {
-      if (at > start) terms.push(text.slice(start, at));
-      start = at + 1;
-    }
-  }
-  // A backslash at the very end escapes nothing.
-  if (start < text.length) terms.push(text.slice(start));
-  return terms;
-}
-
-/** Undefined for an escape that nobody knows, and for a character that must be escaped and is not. */
-function unescapeValue(text: string): string | undefined {
-  if (!/^(?:\\[\\,=]|[^\\,=])*$/s.test(text)) return undefined;
-  return text.replace(/\\(.)/gs, '$1');
+  return requirementsOf(text, parseFieldSelector).map(({ field, operator, value }) => ({
+    key: field,
+    operator: operator === '!=' ? 'NotIn' : 'In',
+    values: [value],
+  }));
 }
 
 const labelOperators: Partial<Record<LabelRequirement['operator'], SelectorRequirement['operator']>> = {
@@ -75,14 +46,7 @@ const labelOperators: Partial<Record<LabelRequirement['operator'], SelectorRequi
 };
 
 function labelRequirements(text: string): SelectorRequirement[] {
-  if (text === '') return [];
-  let parsed: LabelRequirement[];
-  try {
-    parsed = parseLabelSelector(text);
-  } catch (error) {
-    if (hasReason(error, 'BadRequest')) return [];
-    throw error;
-  }
+  const parsed = requirementsOf(text, parseLabelSelector);
   const sorted = parsed.toSorted((one, other) => (one.key < other.key ? -1 : Number(one.key > other.key)));
   return sorted.flatMap(({ key, operator, values }) => {
     const word = labelOperators[operator];
@@ -90,4 +54,14 @@ function labelRequirements(text: string): SelectorRequirement[] {
     if (word === undefined) return [];
     return [word === 'In' || word === 'NotIn' ? { key, operator: word, values } : { key, operator: word }];
   });
+}
+
+/** None of a selector that cannot be parsed. */
+function requirementsOf<T>(text: string, parse: (text: string) => T[]): T[] {
+  try {
+    return parse(text);
+  } catch (error) {
+    if (hasReason(error, 'BadRequest')) return [];
+    throw error;
+  }
 }

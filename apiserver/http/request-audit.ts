@@ -3,18 +3,14 @@ import { type ApiError, asApiError } from '../../apis/machinery/errors.ts';
 import type { ObjectMeta } from '../../apis/machinery/meta.ts';
 import { group, resource, version } from '../../apis/names.ts';
 import type { ClientRequest } from '../../apis/runtime/listener.ts';
-import type { UserInfo } from '../../proxy/access/user.ts';
-import type { AuditLog } from '../../proxy/invocation/audit.ts';
+import { anonymous, type UserInfo } from '../../proxy/access/user.ts';
+import { type AuditLog, longestAuditId } from '../../proxy/invocation/audit.ts';
 import type { ResourceRequest } from './request-info.ts';
 
-/** As kube-apiserver cuts them (k8s.io/apiserver/pkg/audit): an id of a client's that is longer does not count. */
-const longestAuditId = 64;
+/** As kube-apiserver cuts them (k8s.io/apiserver/pkg/audit). */
 const longestUri = 2048;
 const longestUserAgent = 1024;
 const longestMessage = 1024;
-
-/** Whom kube-apiserver takes for the caller when nobody knows. */
-const anonymous: UserInfo = { username: 'system:anonymous', groups: ['system:unauthenticated'] };
 
 /** Who made a request, and as whom it runs. */
 export interface AuditedUser {

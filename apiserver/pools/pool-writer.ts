@@ -1,5 +1,6 @@
 import type { Runtime } from '../../apis/agentcube/runtime.ts';
 import type { RuntimeStatus } from '../../apis/agentcube/runtime-status.ts';
+import { tookPlace } from '../../apis/client/fenced-write.ts';
 import { type KubeClient, patchTypes } from '../../apis/client/transport.ts';
 import { hasReason } from '../../apis/machinery/errors.ts';
 import type { KubeObject } from '../../apis/machinery/meta.ts';
@@ -31,7 +32,7 @@ export class PoolWriter {
 
   /** Makes an older pool of the same sandboxes the current one: record and size in one write, and never fewer. */
   async renewPool(namespace: string, pool: KnownPool, { record }: DesiredPool): Promise<boolean> {
-    return await won(() =>
+    return await tookPlace(
       this.#client.request({
         method: 'PATCH',
         path: `${collection(namespace, 'pool')}/${pool.name}`,
@@ -51,7 +52,7 @@ export class PoolWriter {
 
   /** Deletes a pool as it was seen. The garbage collector deletes what it owns, with preconditions. */
   async deletePool(namespace: string, { name, uid, resourceVersion }: KnownPool): Promise<boolean> {
-    return await won(() =>
+    return await tookPlace(
       this.#client.request({
         method: 'DELETE',
         path: `${collection(namespace, 'pool')}/${name}`,
@@ -67,7 +68,7 @@ export class PoolWriter {
 
   /** Writes the status of a runtime that is as it was seen. */
   async writeStatus({ runtime, resourceVersion }: RuntimeView, status: RuntimeStatus): Promise<boolean> {
-    return await won(() =>
+    return await tookPlace(
       this.#client.request({
         method: 'PATCH',
         path: `${runtimePath(runtime)}/status`,
@@ -91,15 +92,4 @@ export class PoolWriter {
 
 function collection(namespace: string, part: 'pool' | 'template'): string {
   return `${poolApi.path}/namespaces/${encodeURIComponent(namespace)}/${poolApi[part].resource}`;
-}
-
-/** A write that was fenced: false when the object had changed or gone. */
-async function won(write: () => Promise<unknown>): Promise<boolean> {
-  try {
-    await write();
-    return true;
-  } catch (error) {
-    if (hasReason(error, 'Conflict', 'NotFound')) return false;
-    throw error;
-  }
 }

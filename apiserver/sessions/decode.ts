@@ -1,5 +1,5 @@
 import { ApiError, invalid } from '../../apis/machinery/errors.ts';
-import { decodeGo, GoTypeError, kindOf } from '../../apis/machinery/go-decoding.ts';
+import { decodeGo, GoTypeError, kindOf, typeMetaStruct, typeUnknown } from '../../apis/machinery/go-decoding.ts';
 import { JsonSyntaxError, parseJson } from '../../apis/machinery/json.ts';
 import type { ObjectMeta, StatusCause } from '../../apis/machinery/meta.ts';
 import { invalidValue } from '../../apis/machinery/names.ts';
@@ -114,14 +114,10 @@ function parse(text: string, format: MediaType): { value: unknown; problems: str
     return { value, problems: duplicates.map((path) => `duplicate field ${goQuote(path)}`) };
   } catch (error) {
     if (error instanceof YamlError) throw new Unrecognized(error.message);
-    if (error instanceof JsonSyntaxError) throw new Unrecognized(`${noType}: ${error.message}`);
+    if (error instanceof JsonSyntaxError) throw new Unrecognized(`${typeUnknown}: ${error.message}`);
     throw error;
   }
 }
-
-const noType = "couldn't get version/kind; json parse error";
-const typeStruct =
-  'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }';
 
 interface Decoding {
   /** The whole of it, as errors repeat it. */
@@ -189,13 +185,13 @@ interface TypeMeta {
 function typeOf(value: unknown, text: () => string): TypeMeta {
   const found = kindOf(value);
   if (found !== 'object' && found !== 'null') {
-    throw new Unrecognized(`${noType}: json: cannot unmarshal ${found} into Go value of type ${typeStruct}`);
+    throw new Unrecognized(`${typeUnknown}: json: cannot unmarshal ${found} into Go value of type ${typeMetaStruct}`);
   }
   const members = (value ?? {}) as Record<string, unknown>;
   for (const [name, member] of Object.entries(members)) {
     if ((name !== 'apiVersion' && name !== 'kind') || member === null || typeof member === 'string') continue;
     const problem = `json: cannot unmarshal ${kindOf(member)} into Go struct field .${name} of type string`;
-    throw new Unrecognized(`${noType}: ${problem}`);
+    throw new Unrecognized(`${typeUnknown}: ${problem}`);
   }
   const apiVersion = textMember(members, 'apiVersion');
   const its = textMember(members, 'kind');

@@ -1,4 +1,5 @@
 import { ApiError, clip } from '../../apis/machinery/errors.ts';
+import { kindOf, typeMetaStruct, typeUnknown } from '../../apis/machinery/go-decoding.ts';
 import { JsonSyntaxError, parseJson } from '../../apis/machinery/json.ts';
 import { parseYaml, YamlError } from '../../apis/machinery/yaml.ts';
 import { bodyFormat, type MediaType } from '../http/negotiation.ts';
@@ -33,8 +34,6 @@ const preconditionTypes: Readonly<Record<string, GoType>> = {
   resourceVersion: { takes: 'string', name: 'string' },
 };
 
-const typeMeta =
-  'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }';
 /** Kinds besides DeleteOptions that kube-apiserver's decoder of options knows. */
 const otherKinds = new Set(['Status', 'GetOptions', 'ListOptions', 'CreateOptions', 'UpdateOptions', 'PatchOptions']);
 
@@ -47,7 +46,7 @@ export function decodeDeleteOptions(body: Buffer, contentType: string | undefine
   const value = parse(body, bodyFormat(contentType));
   if (value === null) return {};
   if (typeof value !== 'object' || Array.isArray(value)) {
-    throw unparsed(`json: cannot unmarshal ${goKind(value)} into Go value of type ${typeMeta}`);
+    throw unparsed(`json: cannot unmarshal ${kindOf(value)} into Go value of type ${typeMetaStruct}`);
   }
   const members = value as Record<string, unknown>;
   checkKind(members);
@@ -70,7 +69,7 @@ function checkKind(members: Record<string, unknown>): void {
     const value = Object.hasOwn(members, name) ? members[name] : null;
     if (typeof value === 'string') return value === '' ? undefined : clip(value);
     if (value === null) return undefined;
-    throw unparsed(`json: cannot unmarshal ${goKind(value)} into Go struct field .${name} of type string`);
+    throw unparsed(`json: cannot unmarshal ${kindOf(value)} into Go struct field .${name} of type string`);
   });
   if (version.split('/').length > 2) throw badRequest(`unexpected GroupVersion string: ${version}`);
   if (kind === 'DeleteOptions') return;
@@ -112,7 +111,7 @@ function readField(value: unknown, type: GoType, field: { struct: string; path: 
       }
       break;
   }
-  const found = type.takes === 'integer' && typeof value === 'number' ? `number ${goNumber(value)}` : goKind(value);
+  const found = type.takes === 'integer' && typeof value === 'number' ? `number ${goNumber(value)}` : kindOf(value);
   throw badRequest(
     `json: cannot unmarshal ${found} into Go struct field ${field.struct}.${field.path} of type ${type.name}`,
   );
@@ -122,13 +121,8 @@ function goNumber(value: number): string {
   return Number.isInteger(value) ? BigInt(value).toString() : String(value);
 }
 
-function goKind(value: unknown): string {
-  if (Array.isArray(value)) return 'array';
-  return typeof value === 'boolean' ? 'bool' : typeof value;
-}
-
 function unparsed(problem: string): ApiError {
-  return badRequest(`couldn't get version/kind; json parse error: ${problem}`);
+  return badRequest(`${typeUnknown}: ${problem}`);
 }
 
 function badRequest(message: string): ApiError {

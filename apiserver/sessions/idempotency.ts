@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import { tookPlace } from '../../apis/client/fenced-write.ts';
 import type { KubeClient } from '../../apis/client/transport.ts';
 import { hashOf } from '../../apis/machinery/canonical.ts';
-import { ApiError, hasReason } from '../../apis/machinery/errors.ts';
+import { ApiError } from '../../apis/machinery/errors.ts';
 import type { KubeList } from '../../apis/machinery/meta.ts';
 import { annotations, labels, sessionSelector } from '../../apis/names.ts';
 import { readDocument } from '../../apis/v1alpha1/document.ts';
@@ -160,7 +161,7 @@ export class Retries {
 
   async #mark(sandbox: Sandbox): Promise<boolean> {
     const { uid, resourceVersion } = sandbox.metadata;
-    return await isUnchanged(
+    return await tookPlace(
       this.#client.request(
         sandboxChange(sandbox.metadata, {
           metadata: { uid, resourceVersion, annotations: { [annotations.retried]: 'true' } },
@@ -171,7 +172,7 @@ export class Retries {
 
   async #withdraw(sandbox: Sandbox): Promise<boolean> {
     const { uid, resourceVersion } = sandbox.metadata;
-    return await isUnchanged(
+    return await tookPlace(
       this.#client.request({
         method: 'DELETE',
         path: pathOf(sandbox),
@@ -191,16 +192,6 @@ export function underWay(): ApiError {
   return new ApiError('Conflict', 'other requests with this Idempotency-Key are under way; try again', {
     retryAfterSeconds: 1,
   });
-}
-
-async function isUnchanged(write: Promise<unknown>): Promise<boolean> {
-  try {
-    await write;
-    return true;
-  } catch (error) {
-    if (hasReason(error, 'Conflict', 'NotFound')) return false;
-    throw error;
-  }
 }
 
 function pathOf({ metadata: { namespace = '', name = '' } }: Sandbox): string {

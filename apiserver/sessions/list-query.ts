@@ -2,9 +2,8 @@ import { invalid } from '../../apis/machinery/errors.ts';
 import { type FieldRequirement, parseFieldSelector } from '../../apis/machinery/field-selector.ts';
 import { type LabelRequirement, parseLabelSelector } from '../../apis/machinery/label-selector.ts';
 import type { StatusCause } from '../../apis/machinery/meta.ts';
-import { forbiddenValue } from '../../apis/machinery/names.ts';
+import { forbiddenValue, unsupportedValue } from '../../apis/machinery/names.ts';
 import { readBoolean, readInt64 } from '../../apis/machinery/query-values.ts';
-import { goQuote } from '../../apis/machinery/quote.ts';
 
 /** The parameters that lists, watches and deletions of collections have in common (metav1.ListOptions); the first of a repeated one counts. */
 export interface ListQuery {
@@ -59,7 +58,8 @@ export function validateList(options: ListQuery): void {
       causes.push(forbiddenValue(field, 'resourceVersionMatch is forbidden unless resourceVersion is provided'));
     }
     if (options.continue !== '') causes.push(beyondContinue);
-    if (match !== 'Exact' && match !== 'NotOlderThan') causes.push(unsupported(match, ['Exact', 'NotOlderThan', '']));
+    if (match !== 'Exact' && match !== 'NotOlderThan')
+      causes.push(unsupportedValue(field, match, ['Exact', 'NotOlderThan', '']));
     if (match === 'Exact' && resourceVersion === '0') {
       causes.push(forbiddenValue(field, 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'));
     }
@@ -96,15 +96,9 @@ function watchCauses({ resourceVersionMatch: match, sendInitialEvents, continue:
       forbiddenValue(field, 'resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided'),
     );
   }
-  if (match !== 'NotOlderThan') causes.push(unsupported(match, ['NotOlderThan']));
+  if (match !== 'NotOlderThan') causes.push(unsupportedValue(field, match, ['NotOlderThan']));
   if (next !== '') causes.push(beyondContinue);
   return causes;
-}
-
-function unsupported(match: string, supported: readonly string[]): StatusCause {
-  const list = supported.map(goQuote).join(', ');
-  const message = `Unsupported value: ${goQuote(match)}: supported values: ${list}`;
-  return { reason: 'FieldValueNotSupported', message, field };
 }
 
 function refuse(causes: readonly StatusCause[]): void {

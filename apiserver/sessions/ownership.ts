@@ -6,6 +6,7 @@ import type { CompleteSessionSpec, Session } from '../../apis/v1alpha1/types.ts'
 import type { SessionChange } from './change.ts';
 import type { DecodedPart, DecodedSession } from './decode.ts';
 import { chosenBytes } from './size.ts';
+import { longestManager } from './write-options.ts';
 
 /** metadata.managedFields of a Session that is about to be written, once its spec has its defaults. */
 export type Owners = (spec: CompleteSessionSpec) => ManagedFieldsEntry[] | undefined;
@@ -19,9 +20,6 @@ export interface Writer {
   /** Milliseconds since the epoch. */
   now: number;
 }
-
-/** Longest name of a manager in bytes (k8s.io/apimachinery/pkg/apis/meta/v1/validation, FieldManagerMaxLength). */
-const longestManager = 128;
 
 /** The change, its writer owning what it changes. */
 export function ownedBy(change: SessionChange, writer: Writer): OwnedChange {

@@ -28,8 +28,8 @@ export interface PatchOptions extends WriteOptions {
   force: boolean;
 }
 
-/** Longest name of a field manager in bytes (FieldManagerMaxLength). */
-const longestManager = 128;
+/** Longest name of a field manager in bytes (k8s.io/apimachinery/pkg/apis/meta/v1/validation, FieldManagerMaxLength). */
+export const longestManager = 128;
 const directives = ['', 'Ignore', 'Strict', 'Warn'];
 
 /**

@@ -5,3 +5,6 @@ export interface UserInfo {
   groups: string[];
   extra?: Record<string, string[]>;
 }
+
+/** Whom kube-apiserver takes for the caller when nobody knows. */
+export const anonymous: UserInfo = { username: 'system:anonymous', groups: ['system:unauthenticated'] };

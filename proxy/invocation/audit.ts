@@ -19,7 +19,7 @@ const widest = 3;
 /** A path is written up to this length. */
 const longestPath = 2048;
 /** kube-apiserver takes an Audit-ID of a client's up to this length (k8s.io/apiserver/pkg/audit/context.go). */
-const longestAuditId = 64;
+export const longestAuditId = 64;
 
 /** What is known of a call when it is over. */
 export interface AuditedCall {

@@ -1,5 +1,6 @@
 import { type ApiError, asApiError } from '../../apis/machinery/errors.ts';
 import type { ClientRequest } from '../../apis/runtime/listener.ts';
+import { anonymous } from '../access/user.ts';
 import type { AuditLog } from './audit.ts';
 import type { Invocation } from './invoke.ts';
 import type { InFlight } from './limits.ts';
@@ -32,9 +33,6 @@ export interface Refusal extends Omit<Invocation, 'target' | 'user'> {
   request: ClientRequest;
   error: unknown;
 }
-
-/** Whom kube-apiserver takes for the caller when nobody knows. */
-const anonymous = { username: 'system:anonymous', groups: ['system:unauthenticated'] } as const;
 
 /** Keeps account of every call from its arrival to its end: a place among the limits, time limits, metrics, audit. */
 export class Ledger {
