@@ -70,7 +70,8 @@ export class KubeClient {
 
   /**
    * Sends a request and reads its JSON answer.
-   * @throws ApiError for every answer of 400 or above, and `ServiceUnavailable` when there was none.
+   * @throws ApiError for every answer of 400 or above; when there was none, `ServiceUnavailable` where nothing was done, and
+   * `Timeout` where nobody knows.
    */
   async request<T>(request: KubeRequest): Promise<T> {
     return parseAnswer<T>(await this.requestRaw(request));
@@ -83,7 +84,7 @@ export class KubeClient {
       const stream = await this.#send(request, limit.signal);
       return { status: stream.status, headers: stream.headers, body: await wholeOf(stream) };
     } catch (error) {
-      throw unreachable(error);
+      throw unanswered(error, request);
     } finally {
       limit.end();
     }
@@ -93,7 +94,7 @@ export class KubeClient {
   async stream(request: KubeRequest): Promise<KubeStream> {
     const stream = await this.#send(request, request.signal);
     if (stream.status < 400) return stream;
-    throw errorOf(stream.status, await wholeOf(stream));
+    throw errorOf({ ...stream, body: await wholeOf(stream) });
   }
 
   async close(): Promise<void> {
@@ -123,7 +124,7 @@ export class KubeClient {
       });
       return { status: response.statusCode, headers: response.headers, body: response.body };
     } catch (error) {
-      throw unreachable(error);
+      throw unanswered(error, request);
     }
   }
 }
@@ -132,9 +133,9 @@ export class KubeClient {
  * Reads the JSON of an answer.
  * @throws ApiError for every answer of 400 or above.
  */
-export function parseAnswer<T>({ status, body }: KubeResponse): T {
-  if (status >= 400) throw errorOf(status, body);
-  return JSON.parse(body.toString('utf8')) as T;
+export function parseAnswer<T>(response: KubeResponse): T {
+  if (response.status >= 400) throw errorOf(response);
+  return JSON.parse(response.body.toString('utf8')) as T;
 }
 
 async function wholeOf({ body }: KubeStream): Promise<Buffer> {
@@ -181,17 +182,34 @@ function queryText(query: KubeRequest['query']): string {
   return pairs.length === 0 ? '' : `?${new URLSearchParams(pairs).toString()}`;
 }
 
-function unreachable(error: unknown): ApiError {
+/**
+ * The error of a request without an answer. Clients send one again that says when (client-go, rest/with_retry.go), so that is
+ * said only of what cannot have been done: a lost create must not become two sessions.
+ */
+function unanswered(error: unknown, { method = 'GET' }: KubeRequest): ApiError {
   if (error instanceof ApiError) return error;
-  return new ApiError('ServiceUnavailable', 'kube-apiserver did not answer; try again', {
+  if (method === 'GET' || wasNeverSent(error)) {
+    return new ApiError('ServiceUnavailable', 'kube-apiserver did not answer; try again', {
+      cause: error,
+      retryAfterSeconds: 1,
+    });
+  }
+  return new ApiError('Timeout', 'kube-apiserver did not answer; look whether it was done before you try again', {
     cause: error,
-    retryAfterSeconds: 1,
   });
 }
 
+/** Whether the connection was never made. Of what is not certain, it was. */
+function wasNeverSent(error: unknown): boolean {
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  const unmade = ['ECONNREFUSED', 'UND_ERR_CONNECT_TIMEOUT'];
+  return unmade.includes(code ?? '') || syscall === 'connect' || syscall === 'getaddrinfo';
+}
+
 /** The error in an answer's body: a Status where kube-apiserver sent one, its plain text else. */
-function errorOf(status: number, body: Buffer): ApiError {
+function errorOf({ status, headers, body }: KubeResponse): ApiError {
   const text = body.toString('utf8');
+  const retryAfterSeconds = Number(headers['retry-after'] ?? Number.NaN);
   const fallback: Status = {
     kind: 'Status',
     apiVersion: 'v1',
@@ -199,6 +217,8 @@ function errorOf(status: number, body: Buffer): ApiError {
     status: 'Failure',
     message: text.trim(),
     code: status,
+    // Who is held back by priority and fairness is told in the header alone.
+    ...(Number.isSafeInteger(retryAfterSeconds) ? { details: { retryAfterSeconds } } : {}),
   };
   try {
     const parsed = JSON.parse(text) as Partial<Status> | null;

@@ -119,10 +119,10 @@ export class Dispatcher {
     const audit = new RequestAudit(this.#options.audit, { request, info });
     try {
       const user = await this.#identify(request, info, audit);
+      this.#requireReady();
       const verbs: Verb[] = info.subresource === undefined ? [info.verb] : [info.verb, 'create'];
       for (const verb of new Set(verbs)) await this.#authorize(user, { ...info, verb });
       audit.allowed();
-      this.#requireReady();
       const invocation = invocationOf(info);
       audit.handedOver();
       await this.#options.invocations.invokeUpgrade({

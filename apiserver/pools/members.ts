@@ -21,7 +21,7 @@ export interface PoolMember {
 }
 
 /** How the attempt to take a member ended. */
-export type ClaimOutcome = 'taken' | 'changed' | 'untouched';
+export type ClaimOutcome = 'changed' | 'untouched';
 
 /** The unclaimed members of all pools, from a watch; and those of them that this process is about to take or has taken. */
 export class PoolMembers {
@@ -44,10 +44,6 @@ export class PoolMembers {
         for (const uid of [previous?.uid, current?.uid]) if (uid !== undefined) this.#forgetClaim(uid, current);
       },
     });
-  }
-
-  get synced(): boolean {
-    return this.#informer.synced;
   }
 
   start(): void {

@@ -80,11 +80,12 @@ export class WarmStarts {
       if (!members.claim(member)) continue;
       try {
         const sandbox = await this.#patch(session, member, dryRun);
-        members.settle(member, dryRun === undefined ? 'taken' : 'untouched');
+        members.settle(member, dryRun === undefined ? 'changed' : 'untouched');
         return sandbox;
       } catch (error) {
         const isGone = wasChanged(error);
-        members.settle(member, isGone || hasReason(error, 'ServiceUnavailable') ? 'changed' : 'untouched');
+        // Where nobody knows whether it was written, the next attempt at it finds out.
+        members.settle(member, isGone ? 'changed' : 'untouched');
         if (!isGone) throw error;
       }
     }

@@ -14,9 +14,6 @@ import type { SessionUpdates } from './updates.ts';
 import { withWarnings } from './warned.ts';
 import { type DryRun, readPatchOptions } from './write-options.ts';
 
-/** How often an apply that found nothing and could not create it either looks again. */
-const attempts = 5;
-
 export interface ApplyVerbOptions {
   creation: SessionCreation;
   updates: SessionUpdates;
@@ -30,6 +27,12 @@ interface AppliedSession {
   session: Session;
   warnings: string[];
   created: boolean;
+}
+
+interface Target {
+  namespace: string;
+  name: string;
+  dryRun: DryRun;
 }
 
 /** Server-side apply: changes the Session of a name, or makes it. */
@@ -53,31 +56,39 @@ export class ApplyVerb {
   }
 
   async #applyOrCreate(call: Call, configuration: Configuration, dryRun: DryRun): Promise<AppliedSession> {
-    const { updates } = this.#options;
-    const namespace = required(call.info.namespace);
-    const name = required(call.info.name);
-    const change = applied(configuration);
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        const updated = await updates.update(namespace, name, change, { dryRun });
-        if (dryRun === undefined) this.#options.chronicle.changed(updated.session);
-        return { ...updated, created: false };
-      } catch (error) {
-        if (!hasReason(error, 'NotFound') || error.details?.name !== name) throw error;
-      }
-      try {
-        return await this.#create(call, configuration, { namespace, name, dryRun });
-      } catch (error) {
-        // Somebody else has made it meanwhile, so there is one to be changed.
-        if (!hasReason(error, 'AlreadyExists') || attempt === attempts) throw error;
-      }
+    const target = { namespace: required(call.info.namespace), name: required(call.info.name), dryRun };
+    const changed = await this.#change(configuration, target);
+    if (changed !== undefined) return changed;
+    try {
+      return await this.#create(call, configuration, target);
+    } catch (error) {
+      if (!hasReason(error, 'AlreadyExists')) throw error;
+      // Somebody else has made it meanwhile, so there is one to be changed; if not, what has its name is no session.
+      const made = await this.#change(configuration, target);
+      if (made === undefined) throw error;
+      return made;
+    }
+  }
+
+  /** @returns undefined when there is no such session. */
+  async #change(
+    configuration: Configuration,
+    { namespace, name, dryRun }: Target,
+  ): Promise<AppliedSession | undefined> {
+    try {
+      const updated = await this.#options.updates.update(namespace, name, applied(configuration), { dryRun });
+      if (dryRun === undefined) this.#options.chronicle.changed(updated.session);
+      return { ...updated, created: false };
+    } catch (error) {
+      if (!hasReason(error, 'NotFound') || error.details?.name !== name) throw error;
+      return undefined;
     }
   }
 
   async #create(
     call: Call,
     configuration: Configuration,
-    { namespace, name, dryRun }: { namespace: string; name: string; dryRun: DryRun },
+    { namespace, name, dryRun }: Target,
   ): Promise<AppliedSession> {
     const { decoded, owners } = appliedCreation(configuration, { namespace, name });
     await call.authorizeAs('create');

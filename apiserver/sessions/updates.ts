@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { KubeClient } from '../../apis/client/transport.ts';
 import { hasReason } from '../../apis/machinery/errors.ts';
@@ -20,8 +21,10 @@ import { translateUpstreamError } from './upstream-errors.ts';
 import { withWarnings } from './warned.ts';
 import type { DryRun } from './write-options.ts';
 
-/** How often a change is made again because somebody else wrote the Sandbox in between. */
-const attempts = 8;
+/** How long a change is made again because somebody else wrote the Sandbox in between; kube-apiserver sets no limit. */
+const patienceMs = 30_000;
+/** Those who met once must not meet again and again. */
+const longestPauseMs = 50;
 
 export interface SessionUpdatesOptions {
   client: KubeClient;
@@ -54,6 +57,7 @@ export class SessionUpdates {
     change: OwnedChange,
     { dryRun }: { dryRun: DryRun },
   ): Promise<ChangedSession> {
+    const begun = performance.now();
     for (let attempt = 1; ; attempt += 1) {
       const sandbox = await this.#options.reads.sandbox(namespace, name);
       const { next, document, warnings } = nextSession(sandbox, change);
@@ -67,7 +71,9 @@ export class SessionUpdates {
         return { session: projectSession(written), warnings };
       } catch (error) {
         // Who asked for one state of the session gets the conflict from the change itself, next time round.
-        if (!hasReason(error, 'Conflict') || attempt === attempts) throw translateUpstreamError(error);
+        if (!hasReason(error, 'Conflict') || performance.now() - begun > patienceMs)
+          throw translateUpstreamError(error);
+        await delay(Math.random() * Math.min(longestPauseMs, 5 * attempt));
       }
     }
   }

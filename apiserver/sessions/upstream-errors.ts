@@ -2,7 +2,8 @@ import { ApiError, hasReason } from '../../apis/machinery/errors.ts';
 import type { StatusDetails } from '../../apis/machinery/meta.ts';
 import { accounts, group, kind, resource, sandboxApi, systemNamespace } from '../../apis/names.ts';
 
-const ownAccount = `system:serviceaccount:${systemNamespace}:${accounts.apiserver}`;
+/** How the authorizers of kube-apiserver tell us that we may not; a policy may name the account in words of its own. */
+const ownMissingRight = `User "system:serviceaccount:${systemNamespace}:${accounts.apiserver}" cannot `;
 
 /**
  * Turns an error about a Sandbox into the same error about its Session: code, reason and causes stay; group, kind,
@@ -11,7 +12,7 @@ const ownAccount = `system:serviceaccount:${systemNamespace}:${accounts.apiserve
 export function translateUpstreamError(error: unknown): unknown {
   if (!(error instanceof ApiError)) return error;
   // A refusal of our own account is our misconfiguration, not the user's missing right.
-  if (hasReason(error, 'Forbidden', 'Unauthorized') && (error.message.includes(ownAccount) || error.code === 401)) {
+  if (hasReason(error, 'Forbidden', 'Unauthorized') && (error.message.includes(ownMissingRight) || error.code === 401)) {
     return new ApiError('InternalError', 'Internal error occurred; the server log has the details', { cause: error });
   }
   return new ApiError(error.reason, translateText(error.message), {

@@ -108,7 +108,8 @@ export class CallerSessions {
       throw new ApiError(error.reason, 'sessions cannot be created or deleted at the moment; try again', {
         code: error.code,
         cause: error,
-        retryAfterSeconds: error.retryAfterSeconds ?? 1,
+        // Who is told when to come back may come back by himself, and have two sessions.
+        ...(error.reason === 'Timeout' ? {} : { retryAfterSeconds: error.retryAfterSeconds ?? 1 }),
       });
     }
   }

@@ -1,7 +1,8 @@
 import { expect } from 'chai';
-import type { KubeResponse } from '../../apis/client/transport.ts';
+import { type KubeResponse, patchTypes } from '../../apis/client/transport.ts';
 import type { Status } from '../../apis/machinery/meta.ts';
-import { group, groupVersion, kind } from '../../apis/names.ts';
+import { group, groupVersion, kind, sandboxApi } from '../../apis/names.ts';
+import { sandboxesPath, sandboxPath } from '../../apis/v1alpha1/sandbox-paths.ts';
 import type { Session } from '../../apis/v1alpha1/types.ts';
 import { countKey } from '../../apiserver/quota/session-quota.ts';
 import { createRuntime, runtimesPath } from '../../hack/cluster/runtimes.ts';
@@ -124,6 +125,37 @@ describe(`quotas on ${countKey}`, function () {
     const refused = await apply('another');
     expect(refused.status).to.equal(403);
     expect(statusIn(refused).message).to.contain('sessions.sojourn.dev "another" is forbidden: exceeded quota: ten');
+  });
+
+  it('are charged once for an apply of a name that a Sandbox has which is no session', async () => {
+    await quotas.limit('ten', { [countKey]: '9' });
+    await quotas.counted('ten', '0');
+    const spec = {
+      podTemplate: { spec: { containers: [{ name: 'c', image: 'local/none' }] } },
+      operatingMode: 'Suspended',
+    };
+    await env.client.request({
+      method: 'POST',
+      path: sandboxesPath(space.name),
+      body: {
+        apiVersion: sandboxApi.path.slice('/apis/'.length),
+        kind: sandboxApi.kind,
+        metadata: { name: 'foreign' },
+        spec,
+      },
+    });
+    const answer = await env.client.requestRaw({
+      method: 'PATCH',
+      path: `${sessionsPath(space.name)}/foreign`,
+      query: { fieldManager: 'tester' },
+      contentType: patchTypes.apply,
+      body: heldSession({ name: 'foreign' }),
+    });
+    expect(answer.status).to.equal(409);
+    expect(statusIn(answer).message).to.contain('a Sandbox of that name exists that is no session');
+    // It may have been found by now that nothing came of it.
+    expect(await quotas.used('ten')).to.be.oneOf(['0', '1']);
+    await env.client.request({ method: 'DELETE', path: sandboxPath(space.name, 'foreign') });
   });
 
   it('on Sandboxes keep their own name', async () => {

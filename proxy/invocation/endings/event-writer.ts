@@ -17,6 +17,8 @@ const mostAttempts = 6;
 const firstRetryMs = 1_000;
 const longestRetryMs = 30_000;
 const requestTimeoutMs = 5_000;
+/** Failures that the next attempt may not meet; an Event that was written after all exists then. */
+const passing = ['ServiceUnavailable', 'TooManyRequests', 'InternalError', 'ServerTimeout', 'Timeout'] as const;
 /** How long the Events that are left may take when the process stops. */
 const stopMs = 2_000;
 
@@ -134,7 +136,7 @@ export class EventWriter {
       });
     } catch (error) {
       if (hasReason(error, 'AlreadyExists') || this.#requests.signal.aborted) return;
-      const isPassing = hasReason(error, 'ServiceUnavailable', 'TooManyRequests', 'InternalError', 'ServerTimeout');
+      const isPassing = hasReason(error, ...passing);
       if (!isPassing || this.#stopped || attempts + 1 >= mostAttempts || this.#waiting.has(key)) {
         // A namespace that is going away takes no Events.
         this.#log.debug('an Event could not be written', { event: key, error });
