@@ -1,4 +1,4 @@
-import { type FlagValues, parseOptions, parseSwitch, parseText } from '../apis/runtime/options.ts';
+import { type FlagValues, parseCount, parseOptions, parseSwitch, parseText } from '../apis/runtime/options.ts';
 import { listenPort, operationsPort, serverFlags } from '../apis/runtime/server-flags.ts';
 import { invocationFlags } from '../proxy/invocation/flags.ts';
 
@@ -11,6 +11,12 @@ const flags = {
     value: 'FILE',
     help: 'serving certificate, PEM; its names must have SERVICE.NAMESPACE.svc',
     parse: parseText,
+  },
+  'max-watches-per-user': {
+    value: 'N',
+    help: 'watches of one user at once in this process; more are refused with 429',
+    default: '10000',
+    parse: parseCount,
   },
   'allow-unguarded': {
     help: 'serve although no admission policy guards session data; for experiments only',

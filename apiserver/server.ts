@@ -40,6 +40,7 @@ import { SandboxReads } from './sessions/sandbox-reads.ts';
 import { SessionUpdates } from './sessions/updates.ts';
 import { EventEncoder } from './watch/encoding.ts';
 import { SessionCache } from './watch/session-cache.ts';
+import { WatchPlaces } from './watch/watch-places.ts';
 
 /** How long open requests may go on once the process was asked to stop. */
 const drainMs = 10_000;
@@ -128,6 +129,7 @@ async function start(options: ApiserverOptions, log: Log, lifecycle: Lifecycle):
     discovery: new DiscoveryHandler(),
     sessions: new SessionHandler({
       ...{ reads, creation, cache, encoder: new EventEncoder(Date.now), now: Date.now },
+      watchPlaces: new WatchPlaces(options['max-watches-per-user']),
       updates: new SessionUpdates({ client, reads, now: Date.now }),
       deletions: new SessionDeletions({ client, reads, now: Date.now }),
       chronicle: invocations.chronicle,

@@ -4,7 +4,7 @@ import { constants, gzip } from 'node:zlib';
 import type { ClientRequest, ClientResponse } from '../../apis/runtime/listener.ts';
 import { flushHead, http2Stream, writeHead } from '../../proxy/invocation/exchange.ts';
 import type { Representation } from './negotiation.ts';
-import { layoutFor, objectText } from './object-text.ts';
+import { layoutFor, objectBytes } from './object-text.ts';
 import { warningTexts } from './warnings.ts';
 
 const gzipAsync = promisify(gzip);
@@ -27,7 +27,7 @@ interface Answered {
 /** What is answered, and how the client wants it written. */
 interface Answer {
   status: number;
-  body: unknown;
+  body: object;
   representation: Pick<Representation, 'mediaType' | 'pretty'>;
   /** Texts of Warning headers. */
   warnings?: readonly string[];
@@ -43,7 +43,7 @@ const gzipThresholdBytes = 128 * 1024;
 export async function sendObject({ request, response, info }: Answered, answer: Answer): Promise<void> {
   const { status, body, representation, warnings = [] } = answer;
   const layout = layoutFor({ headers: request.headers, query: info.query }, representation);
-  const bytes = Buffer.from(objectText(body, layout));
+  const bytes = await objectBytes(body, layout);
   const headers: Headers = { 'content-type': representation.mediaType, ...warningHeaders(warnings) };
   if (bytes.length <= gzipThresholdBytes || !acceptsGzip(request.headers['accept-encoding'])) {
     return sendBytes(response, status, bytes, headers);

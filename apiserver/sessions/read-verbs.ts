@@ -7,6 +7,7 @@ import type { ResourceRequest } from '../http/request-info.ts';
 import type { EventEncoder } from '../watch/encoding.ts';
 import { readWatchOptions } from '../watch/options.ts';
 import type { SessionCache } from '../watch/session-cache.ts';
+import type { WatchPlaces } from '../watch/watch-places.ts';
 import { WatchStream } from '../watch/watch-stream.ts';
 import { required, type VerbHandler } from './call.ts';
 import { freshAndWhole, readListOptions } from './list-options.ts';
@@ -19,6 +20,7 @@ export interface ReadVerbsOptions {
   reads: SandboxReads;
   cache: SessionCache;
   encoder: EventEncoder;
+  watchPlaces: WatchPlaces;
   /** Milliseconds since the epoch. */
   now: () => number;
 }
@@ -55,18 +57,15 @@ export class ReadVerbs {
     await sendObject(call, { status: 200, body: representList(items, metadata, view), representation });
   };
 
-  readonly watch: VerbHandler = async ({ info, request, response }) => {
+  readonly watch: VerbHandler = async ({ info, user, request, response }) => {
     // What cannot be a stream is found out last (k8s.io/apiserver/pkg/endpoints/handlers, ListResource).
     const representation = negotiate(request.headers.accept, 'single');
     const { watch, selection } = readWatchOptions(info);
     const format = viewOf(representation, info.query, this.#options.now());
     requireStream(representation);
+    const { cache, encoder, watchPlaces } = this.#options;
+    const leave = watchPlaces.take(user.username);
     const output = beginStream(response, { 'content-type': 'application/json' });
-    if (watch.timeoutSeconds < 0) {
-      output.end();
-      return;
-    }
-    const { cache, encoder } = this.#options;
     const stream = new WatchStream({
       cache,
       encoder,
@@ -77,7 +76,12 @@ export class ReadVerbs {
       readState: (notOlderThan) => this.#readState(info, selection, notOlderThan),
       output,
     });
-    await stream.run();
+    try {
+      if (watch.timeoutSeconds < 0) output.end();
+      else await stream.run();
+    } finally {
+      leave();
+    }
   };
 
   /** Fresh state for WatchLists, which informers ask for all at once when a connection breaks. */

@@ -12,7 +12,10 @@ const ownMissingRight = `User "system:serviceaccount:${systemNamespace}:${accoun
 export function translateUpstreamError(error: unknown): unknown {
   if (!(error instanceof ApiError)) return error;
   // A refusal of our own account is our misconfiguration, not the user's missing right.
-  if (hasReason(error, 'Forbidden', 'Unauthorized') && (error.message.includes(ownMissingRight) || error.code === 401)) {
+  if (
+    hasReason(error, 'Forbidden', 'Unauthorized') &&
+    (error.message.includes(ownMissingRight) || error.code === 401)
+  ) {
     return new ApiError('InternalError', 'Internal error occurred; the server log has the details', { cause: error });
   }
   return new ApiError(error.reason, translateText(error.message), {
