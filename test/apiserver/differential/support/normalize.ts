@@ -95,8 +95,11 @@ export class Normalizer {
     shown = shown.replaceAll(this.#side.group, 'GROUP');
     for (const [name, alias] of this.#names) shown = shown.replaceAll(name, alias);
     shown = shown.replace(uidText, (uid) => this.#uids.get(uid) ?? uid);
-    shown = shown.replace(/\d+/g, (digits) => (this.#versions.has(digits) ? 'VERSION' : digits));
-    return shown.replace(timeText, (time) => (Math.abs(Date.parse(time) - Date.now()) < nowMs ? 'NOW' : time));
+    // A version may be the number of a year, so times come first.
+    return shown.replace(new RegExp(`${timeText.source}|\\d+`, 'g'), (found) => {
+      if (/^\d+$/.test(found)) return this.#versions.has(found) ? 'VERSION' : found;
+      return Math.abs(Date.parse(found) - Date.now()) < nowMs ? 'NOW' : found;
+    });
   }
 
   /** Finds uids, versions and generated names, in the order of their appearance. */
