@@ -17,14 +17,14 @@ export function admission(env: TestCluster): void {
   });
 
   /** A policy that denies creates of all these in the namespace. */
-  async function deny(name: string, apiGroups: string[], resources: string[]): Promise<void> {
+  async function deny(name: string, apiGroups: string[], resources: string[], how: object): Promise<void> {
     const apiVersion = 'admissionregistration.k8s.io/v1';
     const metadata = { name: `${space.name}-${name}` };
     const matchConstraints = {
       namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': space.name } },
       resourceRules: [{ apiGroups, apiVersions: ['*'], operations: ['CREATE'], resources }],
     };
-    const spec = { matchConstraints, validations: [{ expression: 'false', message: words }] };
+    const spec = { matchConstraints, validations: [{ expression: 'false', ...how }] };
     const binding = { policyName: metadata.name, validationActions: ['Deny'] };
     const create = async (plural: string, kind: string, body: object) => {
       const path = `${policies}/${plural}`;
@@ -44,7 +44,7 @@ export function admission(env: TestCluster): void {
   }
 
   it('admission plugins are asked about the twin and not about sessions, but about their Sandboxes', async () => {
-    await deny('sessions', [group, twinGroup], [resource]);
+    await deny('sessions', [group, twinGroup], [resource], { message: words });
     const denied = await until('the policy on sessions to hold', async () => {
       const answer = await tried('twin');
       return answer.status === 201 ? undefined : answer;
@@ -53,12 +53,14 @@ export function admission(env: TestCluster): void {
     expect(denied.text).to.contain(words);
     expect((await tried('session')).status).to.equal(201);
 
-    await deny('sandboxes', [sandboxApi.group], [sandboxApi.resource]);
+    // A refusal that names our account is no lack of its rights.
+    const messageExpression = `'${words}, ' + request.userInfo.username`;
+    await deny('sandboxes', [sandboxApi.group], [sandboxApi.resource], { reason: 'Forbidden', messageExpression });
     const refused = await until('the policy on Sandboxes to hold', async () => {
       const answer = await tried('session');
       return answer.status === 201 ? undefined : answer;
     });
-    expect(refused.status).to.equal(422);
-    expect(refused.text).to.contain(words);
+    expect(refused.status).to.equal(403);
+    expect(refused.text).to.contain(`${words}, system:serviceaccount:`);
   });
 }

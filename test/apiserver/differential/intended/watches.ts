@@ -3,6 +3,7 @@ import { last } from '../support/shown.ts';
 import type { Side } from '../support/side.ts';
 import type { WireRequest } from '../support/wire.ts';
 import type { Difference } from './difference.ts';
+import { manyWatches } from './many-watches.ts';
 import { watchSockets } from './watch-sockets.ts';
 
 const watch = (path: string, { name }: Side, query: string, accept = 'application/json'): WireRequest => ({
@@ -50,5 +51,6 @@ export const watches = {
       },
     },
   },
+  manyWatches: { behaviour: manyWatches },
   watchSockets: { behaviour: watchSockets },
 } satisfies Record<string, Difference>;

@@ -27,6 +27,8 @@ export const intendedDifferences = {
   continueTokens: 'a continue token goes on only with the namespace and selectors of its list',
   watchPath: 'the path prefix /watch/, deprecated since Kubernetes 1.11, is not served',
   watchSockets: 'watches are not served over WebSocket',
+  manyWatches:
+    'a user has a limit of watches at once in one process, because each costs memory for as long as it lasts',
   partialWatch: 'a watch as PartialObjectMetadataList is sent single objects, where a custom resource ends it',
   lateDeletion: 'nobody can add a finalizer to a terminating Sandbox, so a second DELETE can only take one away',
   dryDeletion: 'a dry run of a deletion that leaves no finalizer is answered as the deletion itself',
