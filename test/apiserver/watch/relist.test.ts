@@ -1,15 +1,11 @@
 import { expect } from 'chai';
-import { readLines } from '../../../apis/client/lines.ts';
-import type { WatchEvent } from '../../../apis/machinery/meta.ts';
-import { sessionSelector } from '../../../apis/names.ts';
 import { createLog } from '../../../apis/runtime/log.ts';
-import type { Sandbox } from '../../../apis/v1alpha1/sandbox.ts';
-import { sandboxesPath } from '../../../apis/v1alpha1/sandbox-paths.ts';
 import type { Session } from '../../../apis/v1alpha1/types.ts';
 import { SessionCache } from '../../../apiserver/watch/session-cache.ts';
 import { FaultyProxy } from '../../apis/client/support/faulty-proxy.ts';
 import { type SessionList, sessionsPath } from '../../support/caller.ts';
 import { useCluster } from '../../support/cluster.ts';
+import { SandboxVersions } from '../../support/sandbox-versions.ts';
 import { until } from '../../support/until.ts';
 import { Follower } from './support/follower.ts';
 
@@ -20,9 +16,7 @@ describe('when the API server’s own watch has expired and it lists again', () 
   const space = env.namespace('relist');
   const path = () => sessionsPath(space.name);
   const followers: Follower[] = [];
-  const reading = new AbortController();
-  /** resourceVersions of what happened, from kube-apiserver itself. */
-  const truth: string[] = [];
+  let truth: SandboxVersions | undefined;
   let proxy: FaultyProxy;
   let cache: SessionCache;
 
@@ -48,18 +42,6 @@ describe('when the API server’s own watch has expired and it lists again', () 
     await env.client.request({ method: 'DELETE', path: `${path()}/${name}` });
   };
 
-  async function readTruth(from: string): Promise<void> {
-    const query = { watch: 'true', labelSelector: sessionSelector, resourceVersion: from };
-    const stream = await env.client.stream({ path: sandboxesPath(space.name), query, signal: reading.signal });
-    const read = async () => {
-      for await (const line of readLines(stream.body)) {
-        const { object } = JSON.parse(line.toString('utf8')) as WatchEvent<Sandbox>;
-        truth.push(object.metadata.resourceVersion ?? '');
-      }
-    };
-    read().catch(() => undefined);
-  }
-
   before(async function () {
     this.timeout(60_000);
     proxy = await FaultyProxy.open(env.asAccount('sojourn-apiserver'));
@@ -68,7 +50,7 @@ describe('when the API server’s own watch has expired and it lists again', () 
     cache.start();
     await until('the cache', () => cache.synced);
     const list = await env.client.request<SessionList>({ path: path() });
-    await readTruth(list.metadata.resourceVersion ?? '');
+    truth = SandboxVersions.follow(env.client, space.name, list.metadata.resourceVersion ?? '');
     const queries = [
       '',
       ...turns.map((each) => `labelSelector=turn%3D${each}`),
@@ -78,7 +60,7 @@ describe('when the API server’s own watch has expired and it lists again', () 
     for (const follower of followers) follower.start();
   });
   after(async () => {
-    reading.abort();
+    truth?.stop();
     await Promise.all(followers.map((follower) => follower.stop()));
     await cache.stop();
     await proxy.stop();
@@ -112,8 +94,8 @@ describe('when the API server’s own watch has expired and it lists again', () 
       });
     }
     const last = await turn('a', 'last');
-    await until('the last change', () => truth.at(-1) === last && followers[0]?.versions.at(-1) === last);
-    expect(followers[0]?.versions).to.deep.equal(truth);
+    await until('the last change', () => truth?.all.at(-1) === last && followers[0]?.versions.at(-1) === last);
+    expect(followers[0]?.versions).to.deep.equal(truth?.all);
     for (const follower of followers) {
       const expected = (await listed(follower)).sort();
       const seen = () => [...follower.state].map((entry) => entry.join('@')).sort();

@@ -74,9 +74,12 @@ export class StrictInformer {
   readonly state = new Map<string, string>();
   /** What must never happen, in words. */
   readonly faults: string[] = [];
+  /** resourceVersions of all events, in the order of their coming. */
+  readonly versions: string[] = [];
+  /** Of the first list. */
+  begun = 0n;
   relists = 0;
   watches = 0;
-  events = 0;
   readonly #connections: Connections;
   readonly #stop = new AbortController();
   #version = 0n;
@@ -97,6 +100,7 @@ export class StrictInformer {
   /** Lists; the watch goes on by itself. */
   async start(): Promise<void> {
     await this.#listPatiently('0');
+    this.begun = this.#version;
     this.#running = this.#follow();
   }
 
@@ -189,7 +193,7 @@ export class StrictInformer {
     }
     this.#version = version;
     if (isBookmark) return;
-    this.events += 1;
+    this.versions.push(resourceVersion);
     if (this.state.has(name) !== (type !== 'ADDED'))
       this.#fault(`${type} ${name}, which was${type === 'ADDED' ? '' : ' not'} there`);
     if (type === 'DELETED') this.state.delete(name);
