@@ -93,6 +93,8 @@ export class Normalizer {
     shown = shown.replace(/(patch: )?Invalid value: "\{\\?"apiVersion.*\}": /s, '$1Invalid value: "{…}": ');
     shown = shown.replace(/(Object 'Kind' is missing in ')(?:\{|apiVersion).*?('(?=[ :]|$))/s, '$1…$2');
     shown = shown.replaceAll(this.#side.group, 'GROUP');
+    // Its generated end may be the digits of a version.
+    shown = shown.replaceAll(this.#side.namespace, 'NAMESPACE');
     for (const [name, alias] of this.#names) shown = shown.replaceAll(name, alias);
     shown = shown.replace(uidText, (uid) => this.#uids.get(uid) ?? uid);
     // A version may be the number of a year, so times come first.
