@@ -1,7 +1,9 @@
 import { useCluster } from '../../support/cluster.ts';
-import { compareCases, type DifferentialCase } from './support/compare.ts';
+import { compareCases, type DifferentialCase, type MeantDifference } from './support/compare.ts';
+import type { NormalAnswer } from './support/normalize.ts';
 import { newObjects } from './support/objects.ts';
 import { create, createRaw, type Format, json, read, table, yaml } from './support/requests.ts';
+import { last, outcome, words } from './support/shown.ts';
 
 const objects = (format: Format): DifferentialCase[] =>
   Object.entries(newObjects).map(([name, change]) => ({
@@ -10,11 +12,40 @@ const objects = (format: Format): DifferentialCase[] =>
     ...(meant[name] === undefined ? {} : { differs: meant[name] }),
   }));
 
+/** The outcome and its causes, up to the rule that they quote. */
+const causes = (answers: readonly NormalAnswer[]) => {
+  const { details } = last(answers).body as { details: { causes: { field: string; message: string }[] } };
+  const all = details.causes.map(({ field, message }) => `${field}: ${message.replace(/ must consist .*$/s, '')}`);
+  // A CRD invents a name, and tells it.
+  return [outcome(answers), ...all.map((cause) => cause.replace(/"Upper-\w{5}"/, '"Upper-…"'))];
+};
+
+const wrongLimit = '422 Invalid: Session.GROUP "NAME" is invalid: spec.idleTimeout: Invalid value: "soon":';
+
 /** What is meant to differ. */
-const meant: Readonly<Record<string, DifferentialCase['differs']>> = {
-  'with a name of capitals': 'names',
-  'with a malformed beginning of names': 'names',
-  'with a malformed time limit': 'words',
+const meant: Readonly<Record<string, MeantDifference>> = {
+  'with a name of capitals': {
+    row: 'names',
+    of: causes,
+    session: ['422 Invalid', 'metadata.name: Invalid value: "Upper": a lowercase RFC 1123 label'],
+    twin: ['422 Invalid', 'metadata.name: Invalid value: "Upper": a lowercase RFC 1123 subdomain'],
+  },
+  'with a malformed beginning of names': {
+    row: 'names',
+    of: causes,
+    session: ['422 Invalid', 'metadata.generateName: Invalid value: "Upper-": a lowercase RFC 1123 label'],
+    twin: [
+      '422 Invalid',
+      'metadata.generateName: Invalid value: "Upper-": a lowercase RFC 1123 subdomain',
+      'metadata.name: Invalid value: "Upper-…": a lowercase RFC 1123 subdomain',
+    ],
+  },
+  'with a malformed time limit': {
+    row: 'words',
+    of: words,
+    session: `${wrongLimit} must be a duration such as 30s or 15m`,
+    twin: `${wrongLimit} spec.idleTimeout in body should match '^([0-9]+(\\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$'`,
+  },
 };
 
 const accepted = (accept: string) => create({}, { headers: { accept } });

@@ -156,7 +156,7 @@ describe('deletions of sessions and of their twin', () => {
         requests: [(side: Side) => ({ ...collection()(side), headers: { accept: 'text/html' } })],
       },
       'across namespaces': {
-        differs: 'pages',
+        differs: { row: 'pages', session: '404 NotFound', twin: '404 404 page not found' },
         requests: [
           (side: Side) => ({
             method: 'DELETE',

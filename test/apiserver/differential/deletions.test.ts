@@ -2,6 +2,7 @@ import { useCluster } from '../../support/cluster.ts';
 import { compareCases, type DifferentialCase, type Step } from './support/compare.ts';
 import { deleteOptions, wrongDeleteOptions } from './support/delete-options.ts';
 import { type Format, formats, json, patchMerge, read, remove, table, yaml } from './support/requests.ts';
+import { words } from './support/shown.ts';
 import type { Side } from './support/side.ts';
 
 const held = { metadata: { finalizers: ['x.io/hold'] } };
@@ -121,7 +122,7 @@ describe('deletes of sessions and of their twin', () => {
       'of what is not there, with bad options': { requests: [remove({ propagationPolicy: 'Nonsense' })] },
       'across namespaces': {
         requests: [(side) => ({ method: 'DELETE', path: `${side.everywhere}/${side.name}` })],
-        differs: 'pages',
+        differs: { row: 'pages', session: '404 NotFound', twin: '404 404 page not found' },
       },
       'that is only tried leaves it': { given: {}, requests: [remove({ dryRun: ['All'] }), read()] },
       'that is only tried, of what is held, leaves it': {
@@ -194,7 +195,17 @@ describe('deletes of sessions and of their twin', () => {
         given: {},
         requests: [remove({ dryRun: ['x'] }, { headers: { ...json, accept: shapes.yaml } })],
       },
-      'JSON of a mistake in YAML': { given: {}, requests: [remove('a: [', { headers: yaml })], differs: 'yaml' },
+      'JSON of a mistake in YAML': {
+        given: {},
+        requests: [remove('a: [', { headers: yaml })],
+        differs: {
+          row: 'yaml',
+          of: words,
+          session:
+            '400 BadRequest: yaml: line 1: Flow sequence in block collection must be sufficiently indented and end with a ]',
+          twin: '400 BadRequest: yaml: line 1: did not find expected node content',
+        },
+      },
     }),
   ]);
 });

@@ -6,11 +6,11 @@ import type { IntendedDifference } from './support/intended.ts';
 describe('what sessions are meant to do otherwise than their twin', () => {
   const env = useCluster();
   const cases: DifferentialCase[] = [];
-  for (const [differs, shown] of Object.entries(differences)) {
-    if ('behaviour' in shown) describe(differs, () => shown.behaviour(env));
+  for (const [row, difference] of Object.entries(differences)) {
+    if ('behaviour' in difference) describe(row, () => difference.behaviour(env));
     else {
-      for (const [name, one] of Object.entries(shown.cases)) {
-        cases.push({ ...one, name, differs: differs as IntendedDifference });
+      for (const [name, { shown, ...one }] of Object.entries(difference.cases)) {
+        cases.push({ ...one, name, differs: { row: row as IntendedDifference, ...shown } });
       }
     }
   }

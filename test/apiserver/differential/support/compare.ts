@@ -24,12 +24,15 @@ export interface DifferentialCase {
   atRest?: boolean;
   /** Sent one after the other. */
   requests: readonly Step[];
-  /** Set when the answers are meant to differ. */
-  differs?: IntendedDifference;
-  /** What the difference is, exactly; else any will do. */
-  shown?: Shown;
+  /** Set when the answers are meant to differ: by which row of the table, and what each side answers. */
+  differs?: MeantDifference;
   /** Who owns which field is left out unless this is set. */
   managedFields?: 'compare';
+}
+
+/** A difference that is meant. Only what is shown of it passes: any other would be a mistake of ours. */
+export interface MeantDifference extends Shown {
+  row: IntendedDifference;
 }
 
 /** How many cases are under way at once. */
@@ -60,19 +63,21 @@ export function compareCases(env: TestCluster, cases: readonly DifferentialCase[
     await wire?.close();
   });
   for (const one of cases) {
-    it(
-      one.differs === undefined ? one.name : `${one.name} (meant to differ: ${intendedDifferences[one.differs]})`,
-      async () => {
-        const answers = await results.get(one);
-        if (answers === undefined) throw new Error('the requests were never sent');
-        const differences = differencesBetween({ answers: answers.session }, { answers: answers.twin });
-        if (one.differs === undefined) expect(differences.join('\n')).to.equal('');
-        else expect(differences, 'the difference is gone').to.not.be.empty;
-        if (one.shown === undefined) return;
-        const { of = outcome, session, twin } = one.shown;
-        expect({ session: of(answers.session), twin: of(answers.twin) }).to.deep.equal({ session, twin });
-      },
-    );
+    const { differs } = one;
+    const name =
+      differs === undefined ? one.name : `${one.name} (meant to differ: ${intendedDifferences[differs.row]})`;
+    it(name, async () => {
+      const answers = await results.get(one);
+      if (answers === undefined) throw new Error('the requests were never sent');
+      const differences = differencesBetween({ answers: answers.session }, { answers: answers.twin });
+      if (differs === undefined) {
+        expect(differences.join('\n')).to.equal('');
+        return;
+      }
+      expect(differences, 'the difference is gone').to.not.be.empty;
+      const { of = outcome, session, twin } = differs;
+      expect({ session: of(answers.session), twin: of(answers.twin) }).to.deep.equal({ session, twin });
+    });
   }
 }
 
