@@ -127,8 +127,10 @@ describe('a reflector', () => {
   });
 
   it('goes on when a listener throws: the others hear everything, and it is logged once', async () => {
+    const before = proxy.requests.watch;
     const informer = follow(proxy.client);
     await shows(informer, {});
+    await until('the watch to be begun', () => proxy.requests.watch > before);
     const heard: string[] = [];
     informer.subscribe(() => {
       throw new Error('listener is broken');
