@@ -1,7 +1,7 @@
 import { type ChildProcessByStdio, execFileSync, spawn } from 'node:child_process';
 import { access, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { Plan } from '../../../hack/kube/build.ts';
 import { type BuildContext, ensureBuilt } from '../../../hack/kube/cache.ts';
@@ -70,6 +70,16 @@ export class TinyModule {
   /** Resolves when `count` builds have begun. */
   async begun(count: number): Promise<void> {
     await until(`${count} builds to begin`, async () => (await this.builds()).length >= count);
+  }
+
+  /** Resolves when the cache says that a `go build` command belongs to a build. */
+  async noted(pid: number): Promise<void> {
+    await until(`the cache to name process ${pid}`, async () => {
+      const files = (await exists(this.cacheDir)) ? await readdir(this.cacheDir, { recursive: true }) : [];
+      const notes = files.filter((name) => basename(name) === 'go-process.json');
+      const texts = await Promise.all(notes.map((name) => readFile(join(this.cacheDir, name), 'utf8')));
+      return texts.some((text) => text.includes(`"pid":${pid},`));
+    });
   }
 
   cached(): Promise<string[]> {
