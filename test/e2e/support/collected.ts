@@ -38,7 +38,7 @@ export class Collected {
     return `/api/v1/namespaces/${this.#namespace()}/configmaps/${name}`;
   }
 
-  /** A session, and its Pod running unless `spec.suspended`. */
+  /** A session that the collector knows the owner of, if it has one; its Pod is running unless `spec.suspended`. */
   async createSession(name: string, metadata: object = {}, spec: Partial<SessionSpec> = {}): Promise<Session> {
     const body = {
       apiVersion: groupVersion,
@@ -53,13 +53,30 @@ export class Collected {
       `session ${name} to be ${rest}`,
       async () => (await this.read<Session>(this.session(name)))?.status?.phase === rest,
     );
+    if ('ownerReferences' in metadata) await this.heard(path, body);
     return created;
   }
 
+  /** A ConfigMap that the collector knows the owner of, if it has one. */
   async createConfigMap(name: string, metadata: object = {}): Promise<KubeObject> {
     const path = `/api/v1/namespaces/${this.#namespace()}/configmaps`;
     const body = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, ...metadata } };
-    return await this.#env.client.request<KubeObject>({ method: 'POST', path, body });
+    const created = await this.#env.client.request<KubeObject>({ method: 'POST', path, body });
+    if ('ownerReferences' in metadata) await this.heard(path, body);
+    return created;
+  }
+
+  /**
+   * Resolves when the collector has heard of everything that was created in a collection until now, as is seen by
+   * another of the kind, which nobody owns: it hears of objects in their order, and lets none live without its owner.
+   * An owner that is deleted before that goes alone, and what it owned goes after it, whatever was asked for.
+   */
+  async heard(collection: string, manifest: object): Promise<void> {
+    const nobody = { apiVersion: 'v1', kind: 'ConfigMap', name: 'nobody', uid: 'nobody' };
+    const metadata = { generateName: 'nobodys-', ownerReferences: [nobody] };
+    const body = { ...manifest, metadata };
+    const created = await this.#env.client.request<KubeObject>({ method: 'POST', path: collection, body });
+    await this.gone(`${collection}/${created.metadata.name}`);
   }
 
   /** undefined when it is not there. */
@@ -107,8 +124,15 @@ export class Collected {
   }
 
   async disowned(path: string): Promise<void> {
-    const owners = async () => (await this.read(path))?.metadata.ownerReferences;
-    await until(`${path} to have no owner`, async () => (await owners()) === undefined, { deadlineMs: collectorMs });
+    let seen: KubeObject | undefined;
+    await until(
+      `${path} to have no owner`,
+      async () => {
+        seen = await this.read(path);
+        return seen !== undefined && seen.metadata.ownerReferences === undefined;
+      },
+      { deadlineMs: collectorMs, seen: () => seen?.metadata },
+    );
   }
 }
 

@@ -26,17 +26,6 @@ export function ownersDeletion(env: TestCluster): void {
     return await env.client.request<KubeObject>({ method: 'POST', path: side.collection, body });
   }
 
-  /** The collector hears of a resource within half a minute, and then lets none live without its owner. */
-  before('the collector knows of both', async function () {
-    this.timeout(120_000);
-    const nobody = { apiVersion: 'v1', kind: 'ConfigMap', name: 'nobody', uid: 'nobody' };
-    for (const name of sides) {
-      const side = sideOf(name, 'orphan');
-      await create(side, nobody);
-      await objects.gone(side.item());
-    }
-  });
-
   it('an owner that is deleted in the foreground waits for what its twins own, and need not for what its sessions own', async () => {
     for (const name of sides) {
       for (const row of rows) {
@@ -48,6 +37,10 @@ export function ownersDeletion(env: TestCluster): void {
         const owned = { ownerReferences: [referenceTo(between)], finalizers: [hold] };
         await objects.createConfigMap(`${name}-${row}-owned`, owned);
       }
+    }
+    for (const name of sides) {
+      const side = sideOf(name, 'heard');
+      await objects.heard(side.collection, side.manifest());
     }
     for (const path of sides.flatMap(ownersOf)) await objects.delete(path, 'Foreground');
     for (const path of sides.flatMap(ownedOf)) await objects.terminating(path);
