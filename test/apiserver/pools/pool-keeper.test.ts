@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { findCondition } from '../../../apis/machinery/meta.ts';
 import { readPoolRecord } from '../../../apis/v1alpha1/pool-record.ts';
+import type { Session } from '../../../apis/v1alpha1/types.ts';
 import { createRuntime } from '../../../hack/cluster/runtimes.ts';
 import { useCluster } from '../../support/cluster.ts';
 import { until } from '../../support/until.ts';
@@ -120,10 +121,15 @@ describe('the pool of a runtime', () => {
     const before = await pools.create('c');
     expect(before.status?.start).to.equal('Warm');
     await pools.patchRuntime('c', { spec: { template: { environment: [{ name: 'NEW', value: 'yes' }] } } });
-    // Whatever is there in this moment, nobody gets a sandbox of the old kind.
+    const isNew = async ({ metadata: { name } }: Session) => {
+      const sandbox = (await pools.sandboxes()).find(({ metadata }) => metadata.name === name);
+      return sandbox?.spec?.podTemplate?.spec.containers?.[0]?.env?.some(({ name: variable }) => variable === 'NEW');
+    };
+    // Whatever is there in the moment in which the API server hears of the change, nobody gets a sandbox of the old
+    // kind from then on.
+    await until('the new runtime to be known', async () => await isNew(await pools.create('c')));
     const during = await pools.create('c');
-    const sandbox = (await pools.sandboxes()).find(({ metadata }) => metadata.name === during.metadata.name);
-    expect(sandbox?.spec?.podTemplate?.spec.containers?.[0]?.env?.some(({ name }) => name === 'NEW')).to.equal(true);
+    expect(await isNew(during)).to.equal(true);
     const replaced = await pools.full('c', 2);
     expect(replaced.metadata.uid).not.to.equal(old.metadata.uid);
     await until('the old members to go', async () => (await pools.readyMembers(old)).length === 0);
