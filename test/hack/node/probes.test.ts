@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -81,10 +82,11 @@ describe('startup and liveness probes on the local node', () => {
   const main = (pod: StoredPod) => pod.status.containerStatuses?.[0];
 
   it('end a container that is alive no more, which starts again', async () => {
-    const script = 'rm -f stuck; trap "" TERM; while :; do sleep 0.1; done';
+    const script = 'rm -f stuck; trap "" TERM; touch begun; while :; do sleep 0.1; done';
     const livenessProbe = { ...fails('stuck'), terminationGracePeriodSeconds: 1 };
     await node.create('alive', { command: ['/bin/sh', '-c', script], livenessProbe });
     const pod = await node.podThat('alive', 'is ready', isReady);
+    await until('the script to have begun', () => existsSync(join(workspace(pod), 'begun')));
     await writeFile(join(workspace(pod), 'stuck'), '');
     const again = await node.podThat('alive', 'runs again', (seen) => main(seen)?.restartCount === 1 && isReady(seen));
     expect(main(again)?.lastState.terminated).to.include({ exitCode: 137, reason: 'Error' });
