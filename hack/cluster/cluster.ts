@@ -1,7 +1,6 @@
 import { createWriteStream } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { loadClusterConfig } from '../../apis/client/kubeconfig.ts';
 import { KubeClient } from '../../apis/client/transport.ts';
 import { createLog } from '../../apis/runtime/log.ts';
@@ -9,10 +8,9 @@ import { type ControlPlane, type ControlPlaneOptions, startControlPlane } from '
 import { writeFileAtomically } from './files.ts';
 import { localImages } from './node/images.ts';
 import { startNode } from './node/node.ts';
+import { programCommand } from './programs.ts';
 import { applyRelease, registerApiService, renderRelease } from './release.ts';
 import { SojournProcesses } from './sojourn.ts';
-
-const daemonMain = fileURLToPath(new URL('../../daemon/main.ts', import.meta.url));
 
 type StepOptions = Pick<ControlPlaneOptions, 'report' | 'signal'>;
 
@@ -113,7 +111,7 @@ async function startLocalNode(plane: ControlPlane): ReturnType<typeof startNode>
     cluster: await loadClusterConfig(plane.kubeconfigs.nodeClient),
     dir: join(plane.dir, 'node'),
     serving: { cert: cert ?? '', key: key ?? '', clientCa: clientCa ?? '' },
-    images: localImages({ daemon: [process.execPath, daemonMain] }),
+    images: localImages({ daemon: programCommand('daemon') }),
     log: createLog({ fields: { component: 'node' }, write: (line) => nodeLog.write(line) }),
   });
 }

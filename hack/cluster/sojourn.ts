@@ -1,15 +1,15 @@
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { KubeClient } from '../../apis/client/transport.ts';
 import { accounts } from '../../apis/names.ts';
+import { checkout } from '../start/places.ts';
 import { type AccountFiles, writeAccountFiles } from './account.ts';
 import type { ControlPlane } from './control-plane.ts';
 import type { CredentialPaths } from './pki.ts';
 import { assignPorts } from './ports.ts';
 import { answersOk } from './probe.ts';
 import type { SupervisedProcess } from './process.ts';
+import { programCommand } from './programs.ts';
 
-const checkout = fileURLToPath(new URL('../..', import.meta.url));
 const readyDeadlineMs = 30_000;
 
 const sojournPorts = [
@@ -148,14 +148,16 @@ export class SojournProcesses {
       onError: this.#onError,
     });
     this.#files.push(files);
+    const [file, ...args] = programCommand(part.program, [
+      // As the images have it; a server option does not reach the HTTP/1.1 side of an HTTP/2 server.
+      `--max-http-header-size=${part.largestHeadersBytes}`,
+      ...part.nodeFlags,
+    ]);
     const process = await plane.supervisor.start({
       name: part.name,
-      file: globalThis.process.execPath,
+      file,
       args: [
-        // As the images have it; a server option does not reach the HTTP/1.1 side of an HTTP/2 server.
-        `--max-http-header-size=${part.largestHeadersBytes}`,
-        ...part.nodeFlags,
-        join(checkout, part.program, 'main.ts'),
+        ...args,
         ...['--kubeconfig', files.kubeconfig],
         ...['--listen-address', '127.0.0.1', '--listen-port', String(part.port)],
         ...['--tls-cert-file', part.certificate.cert, '--tls-private-key-file', part.certificate.key],

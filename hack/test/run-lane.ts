@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { compileCacheFlag } from '../cluster/programs.ts';
 import type { Lane } from './lanes.ts';
 
 /** How the tests of a lane ended. */
@@ -25,7 +26,7 @@ export interface RunLaneOptions {
 export async function runLane({ name, files }: Lane, { cwd, write }: RunLaneOptions): Promise<Counts> {
   // Behind a pipe nobody could tell whether somebody looks at it.
   const env = { FORCE_COLOR: process.stdout.isTTY ? '1' : '0', ...process.env };
-  const child = fork(main, files, { cwd, env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+  const child = fork(main, files, { cwd, env, execArgv: [compileCacheFlag], stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
   let counts: Counts | undefined;
   child.on('message', (message) => {
     counts = message as Counts;

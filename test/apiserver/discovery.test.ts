@@ -3,14 +3,13 @@ import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
+import { programCommand } from '../../hack/cluster/programs.ts';
 import { Relay } from '../../hack/cluster/relay.ts';
 import { useCluster } from '../support/cluster.ts';
 import { until } from '../support/until.ts';
 import { type DirectApiserver, directApiserver } from './pools/support/replicas.ts';
 
-const apiserver = fileURLToPath(new URL('../../apiserver/main.ts', import.meta.url));
 const aggregated = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList';
 
 /** Everything that kube-apiserver fetches by itself, and clients through it. */
@@ -89,8 +88,9 @@ describe('discovery and OpenAPI', () => {
   /** Starts one that need not become ready, and tells its port. */
   async function unreadyReplica(kubeconfig: string): Promise<number> {
     const { cert, key } = env.cluster.plane.pki.sojournApiserver;
-    const child = spawn(process.execPath, [
-      apiserver,
+    const [file, ...args] = programCommand('apiserver');
+    const child = spawn(file, [
+      ...args,
       ...['--kubeconfig', kubeconfig, '--tls-cert-file', cert, '--tls-private-key-file', key],
       ...['--listen-address', '127.0.0.1', '--listen-port', '0'],
       ...['--operations-address', '127.0.0.1', '--operations-port', '0'],

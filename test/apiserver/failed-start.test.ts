@@ -4,11 +4,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
+import { programCommand } from '../../hack/cluster/programs.ts';
 import { newServingCertificate } from '../proxy/support/certificate.ts';
-
-const checkout = fileURLToPath(new URL('../..', import.meta.url));
 
 describe('a start that fails', () => {
   let dir: string;
@@ -28,7 +26,7 @@ describe('a start that fails', () => {
     return join(dir, name);
   };
 
-  for (const program of ['apiserver', 'proxy']) {
+  for (const program of ['apiserver', 'proxy'] as const) {
     it(`ends the ${program} when its port is taken, whatever it has started by then`, async () => {
       const address = occupant.address();
       const port = typeof address === 'object' && address !== null ? address.port : 0;
@@ -43,8 +41,8 @@ describe('a start that fails', () => {
         ...['--listen-address', '127.0.0.1', '--listen-port', String(port), '--operations-port', '0'],
         ...['--audit-log-path', 'none'],
       ];
-      const main = join(checkout, program, 'main.ts');
-      const child = execFile(process.execPath, [main, ...flags], { timeout: 20_000, killSignal: 'SIGKILL' });
+      const [node, ...args] = programCommand(program);
+      const child = execFile(node, [...args, ...flags], { timeout: 20_000, killSignal: 'SIGKILL' });
       let said = '';
       child.stderr?.on('data', (chunk: string) => {
         said += chunk;

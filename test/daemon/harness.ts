@@ -13,6 +13,7 @@ import { type SigningKey, signToken, type TokenSubject } from '../../apis/wire/t
 import type { ExecuteResult } from '../../daemon/exec/execute.ts';
 import type { DaemonOptions } from '../../daemon/options.ts';
 import { createDaemon } from '../../daemon/server.ts';
+import { programCommand } from '../../hack/cluster/programs.ts';
 
 /** The keys of one installation: a root, and a signing key whose key set the root signs. */
 export interface Keys {
@@ -170,8 +171,8 @@ export async function startDaemonProcess(launcher: readonly string[] = []): Prom
 }
 
 export function spawnDaemon(launcher: readonly string[], env: NodeJS.ProcessEnv, flags: readonly string[] = []) {
-  const [program = process.execPath, ...args] = [...launcher, process.execPath];
-  return spawn(program, [...args, join(import.meta.dirname, '../../daemon/main.ts'), ...flags], {
+  const [program = '', ...args] = [...launcher, ...programCommand('daemon'), ...flags];
+  return spawn(program, args, {
     env,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
