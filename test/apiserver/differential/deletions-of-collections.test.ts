@@ -67,7 +67,6 @@ describe('deletes of collections of sessions and of their twin', () => {
           'sendInitialEvents=true',
           'timeoutSeconds=5',
           'timeoutSeconds=abc',
-          'watch=true',
           'allowWatchBookmarks=true',
           'dryRun=All',
           'dryRun=x',
@@ -117,6 +116,12 @@ describe('deletes of collections of sessions and of their twin', () => {
         given: {},
         atRest: true,
         requests: [removeAll((side) => `resourceVersion=0&fieldSelector=metadata.name%3D${side.name}`), read()],
+      },
+      // As a list with that parameter, it takes what the cache knows.
+      'of one by its name, with watch=true': {
+        given: {},
+        atRest: true,
+        requests: [removeAll((side) => `watch=true&fieldSelector=metadata.name%3D${side.name}`), read()],
       },
       'of a uid that one has not': [given(), removeAll('', { preconditions: { uid: 'another' } }), read()],
       'across namespaces': {

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { sendSignal } from '../containers/process-search.ts';
@@ -32,7 +32,9 @@ const version2: Controller = {
 /** How soon the rest of a group is killed where the kernel does not do it. */
 const lookMs = 500;
 const root = '/sys/fs/cgroup';
+/** The name of a group tells which process made it, so that nobody takes it for a leftover as long as that one lives. */
 const groupPrefix = 'sojourn-';
+const ownPrefix = `${groupPrefix}${process.pid}-`;
 
 /**
  * The cgroup in which this process may make others with a memory limit; undefined when there is none. Tried are its
@@ -79,7 +81,7 @@ export class CgroupParent {
   }
 
   async isUsable(): Promise<boolean> {
-    const probe = join(this.dir, `${groupPrefix}probe-${process.pid}`);
+    const probe = join(this.dir, `${ownPrefix}probe`);
     try {
       await mkdir(probe);
     } catch {
@@ -92,18 +94,18 @@ export class CgroupParent {
     } catch {
       return false;
     } finally {
-      await rmdir(probe);
+      await removeGroup(probe);
     }
   }
 
-  /** Groups of a node that was killed; those of one that lives have processes in them and stay. */
+  /** Removes groups of nodes that were killed; one in which a process still runs stays. */
   async removeLeftovers(): Promise<void> {
-    const names = (await readdir(this.dir)).filter((name) => name.startsWith(groupPrefix));
+    const names = (await readdir(this.dir)).filter((name) => name.startsWith(groupPrefix) && !isOwned(name));
     await Promise.all(names.map((name) => rmdir(join(this.dir, name)).catch(() => undefined)));
   }
 
   async prepare(key: string, bytes: number): Promise<MemoryLimit> {
-    const group = join(this.dir, `${groupPrefix}${key}`);
+    const group = join(this.dir, `${ownPrefix}${key}`);
     await mkdir(group, { recursive: true });
     await this.#limit(group, bytes);
     return {
@@ -147,6 +149,12 @@ export class CgroupParent {
       });
     }
   }
+}
+
+/** Whether the process that made a group lives; between making and filling it the group looks like a leftover. */
+function isOwned(name: string): boolean {
+  const [id = ''] = name.slice(groupPrefix.length).split('-');
+  return /^\d+$/.test(id) && existsSync(`/proc/${id}`);
 }
 
 /** A group may stay busy for a moment after its last process. */
