@@ -1,5 +1,5 @@
 import { group, version } from '../../apis/names.ts';
-import { patchTypes } from '../sessions/change.ts';
+import { servedPatchTypes } from '../sessions/change.ts';
 import { definitionNames, type Json, queryParameters } from './definitions.ts';
 
 /** One operation, before it is written in the terms of OpenAPI v2 or v3. */
@@ -95,7 +95,7 @@ export function pathItems(): PathItem[] {
           action: 'patch',
           parameters: queryParameters.patch,
           body: patch,
-          consumes: patchTypes,
+          consumes: servedPatchTypes,
           answer: session,
           codes: [200, 201],
         },

@@ -1,3 +1,4 @@
+import { patchTypes } from '../../apis/client/transport.ts';
 import { ApiError, clip, invalid } from '../../apis/machinery/errors.ts';
 import { decodeGo, type GoType, GoTypeError, kindOf } from '../../apis/machinery/go-decoding.ts';
 import { JsonSyntaxError, type ParsedJson, parseJson } from '../../apis/machinery/json.ts';
@@ -22,23 +23,20 @@ import type { FieldValidation } from './write-options.ts';
  */
 export type SessionChange = (current: Session, part: DecodedPart) => DecodedSession;
 
-/** Media type of server-side apply, which is more than a patch. */
-const applyType = 'application/apply-patch+yaml';
-
 /** The patches that are served, by media type. */
 const patches: Readonly<Record<string, PatchType>> = {
-  'application/json-patch+json': {
+  [patchTypes.json]: {
     apply: applyJsonPatch,
     strict: { isList: true, name: '[]handlers.jsonPatchOp' },
   },
-  'application/merge-patch+json': {
+  [patchTypes.merge]: {
     apply: applyMergePatch,
     strict: { isList: false, name: 'map[string]interface {}' },
   },
 };
 
-/** Media types of patches, as OpenAPI lists them. */
-export const patchTypes = [...Object.keys(patches), applyType];
+/** Media types of patches, as OpenAPI lists them. Server-side apply is more than a patch. */
+export const servedPatchTypes = [...Object.keys(patches), patchTypes.apply];
 
 /** Where a request's path says that its object is. */
 export interface ObjectPath {
@@ -129,13 +127,13 @@ export interface PatchType {
 export function patchOf(contentType: string | undefined): PatchType {
   const [type = ''] = (contentType ?? '').split(';');
   const patch = Object.hasOwn(patches, type) ? patches[type] : undefined;
-  if (patch === undefined) throw unsupported(patchTypes);
+  if (patch === undefined) throw unsupported(servedPatchTypes);
   return patch;
 }
 
 /** Whether a media type is that of server-side apply. */
 export function isApply(contentType: string | undefined): boolean {
-  return contentType?.split(';')[0] === applyType;
+  return contentType?.split(';')[0] === patchTypes.apply;
 }
 
 /** @throws ApiError BadRequest. */
