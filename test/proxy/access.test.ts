@@ -5,6 +5,7 @@ import { TokenAuthenticator } from '../../proxy/access/authenticate.ts';
 import { Authorizer } from '../../proxy/access/authorize.ts';
 import type { RunningProxy } from '../../proxy/server.ts';
 import { useControlPlane, useNamespace } from '../support/control-plane.ts';
+import { accountUser, untilMayCall } from '../support/rights.ts';
 import { until } from '../support/until.ts';
 import { type CallOptions, requestText } from './support/gateway.ts';
 import { startReadyProxy } from './support/proxy.ts';
@@ -70,6 +71,7 @@ describe('access', () => {
   async function bind(name: string): Promise<void> {
     const account = `--serviceaccount=${namespace.name}:${name}`;
     await plane.kubectl(['create', 'rolebinding', name, '-n', namespace.name, `--role=${name}`, account]);
+    await untilMayCall(plane.client, { user: accountUser(namespace.name, name), namespace: namespace.name });
   }
 
   async function call(token: string | undefined, options: CallOptions = {}, session = 'a'): Promise<string> {

@@ -1,6 +1,7 @@
 import type { KubeList, ObjectMeta } from '../../apis/machinery/meta.ts';
 import type { Session, SessionSpec } from '../../apis/v1alpha1/types.ts';
 import type { TestCluster } from './cluster.ts';
+import { accountUser, untilMayCall } from './rights.ts';
 import { until } from './until.ts';
 
 const account = 'caller';
@@ -17,6 +18,7 @@ export async function callerToken(env: TestCluster, namespace: string): Promise<
   await env.kubectl(['create', 'serviceaccount', account, '-n', namespace]);
   const binding = ['create', 'rolebinding', account, '-n', namespace, '--clusterrole=sojourn-session-user'];
   await env.kubectl([...binding, `--serviceaccount=${namespace}:${account}`]);
+  await untilMayCall(env.client, { user: accountUser(namespace, account), namespace });
   return (await env.kubectl(['create', 'token', account, '-n', namespace])).stdout.trim();
 }
 

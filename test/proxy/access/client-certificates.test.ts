@@ -7,6 +7,7 @@ import { type Credential, createAuthority, issueLeaf } from '../../../hack/clust
 import type { RunningProxy } from '../../../proxy/server.ts';
 import { useControlPlane, useNamespace } from '../../support/control-plane.ts';
 import { type Answer, https } from '../../support/http.ts';
+import { untilMayCall } from '../../support/rights.ts';
 import { until } from '../../support/until.ts';
 import {
   issueChanged,
@@ -47,6 +48,7 @@ describe('client certificates', () => {
     const verbs = ['get', 'create'];
     await grant('owner', verbs, ['--user=alice', '--group=red team, 1']);
     await grant('viewer', ['get'], ['--user=bob']);
+    for (const user of ['alice', 'bob']) await untilMayCall(plane.client, { user, namespace: name });
     ca = await readCredential(pki.ca);
     alice = await readCredential(pki.alice);
     bob = await readCredential(pki.bob);

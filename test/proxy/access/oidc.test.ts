@@ -11,6 +11,7 @@ import { KubeClient } from '../../../apis/client/transport.ts';
 import { type ControlPlane, startControlPlane } from '../../../hack/cluster/control-plane.ts';
 import { ensurePki } from '../../../hack/cluster/pki.ts';
 import type { RunningProxy } from '../../../proxy/server.ts';
+import { untilMayCall } from '../../support/rights.ts';
 import { until } from '../../support/until.ts';
 import { requestText } from '../support/gateway.ts';
 import { startReadyProxy } from '../support/proxy.ts';
@@ -63,6 +64,8 @@ describe('users of an OIDC issuer that kube-apiserver trusts', function () {
     client = new KubeClient(await loadClusterConfig(plane.kubeconfigs.admin));
     await grant('by-name', ['get'], '--user=oidc:alice@example.com');
     await grant('by-group', ['create'], '--group=oidc:red');
+    await untilMayCall(client, { user: 'oidc:alice@example.com', namespace: 'default' });
+    await untilMayCall(client, { groups: ['oidc:red'], namespace: 'default', verb: 'create' });
     proxy = await startReadyProxy({ client, controlPlane: plane });
     // kube-apiserver looks for its issuer in the background.
     const token = await sign({ email: 'anybody@example.com' });

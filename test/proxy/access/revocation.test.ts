@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import type { RunningProxy } from '../../../proxy/server.ts';
 import { useControlPlane, useNamespace } from '../../support/control-plane.ts';
+import { accountUser, untilMayCall } from '../../support/rights.ts';
 import { until } from '../../support/until.ts';
 import { requestText } from '../support/gateway.ts';
 import { startReadyProxy } from '../support/proxy.ts';
@@ -41,6 +42,7 @@ describe('revocation', () => {
   async function account(name: string): Promise<void> {
     await run('create', 'serviceaccount', name);
     await run('create', 'rolebinding', name, '--role=caller', `--serviceaccount=${namespace.name}:${name}`);
+    await untilMayCall(plane.client, { user: accountUser(namespace.name, name), namespace: namespace.name });
   }
 
   /** What each proxy answers: 404 for who may know that there is no such session. */

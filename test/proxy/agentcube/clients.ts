@@ -1,6 +1,7 @@
 import type { Session } from '../../../apis/v1alpha1/types.ts';
 import type { TestCluster } from '../../support/cluster.ts';
 import { type Answer, https } from '../../support/http.ts';
+import { accountUser, untilMayCall } from '../../support/rights.ts';
 
 /** Namespaced accounts: one that may use sessions, one that may only make calls with GET, one that may nothing. */
 export interface Accounts {
@@ -27,7 +28,7 @@ export class AgentCubeClients {
     this.#namespace = namespace;
   }
 
-  /** Creates the accounts and gives their tokens. */
+  /** Creates the accounts and gives their tokens, whose rights count by then. */
   async accounts(): Promise<Accounts> {
     const namespace = this.#namespace();
     const role = ['create', 'role', 'viewer', '-n', namespace, '--verb=get', '--resource=sessions.sojourn.dev/proxy'];
@@ -40,6 +41,9 @@ export class AgentCubeClients {
         `--serviceaccount=${namespace}:${name}`,
       ]);
     await Promise.all([bind('owner', '--clusterrole=sojourn-session-user'), bind('viewer', '--role=viewer')]);
+    for (const name of ['owner', 'viewer']) {
+      await untilMayCall(this.#env.client, { user: accountUser(namespace, name), namespace });
+    }
     const token = async (name: string) =>
       (await this.#env.kubectl(['create', 'token', name, '-n', namespace])).stdout.trim();
     const [owner, viewer, stranger] = await Promise.all(names.map(token));

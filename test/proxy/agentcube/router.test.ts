@@ -6,6 +6,7 @@ import { createRuntime } from '../../../hack/cluster/runtimes.ts';
 import { echoRuntime } from '../../e2e/support/echo-agent.ts';
 import { useCluster } from '../../support/cluster.ts';
 import { https } from '../../support/http.ts';
+import { accountUser, untilMayCall } from '../../support/rights.ts';
 import { until } from '../../support/until.ts';
 import { type Accounts, AgentCubeClients, jsonOf, sessionIdOf } from './clients.ts';
 
@@ -108,6 +109,7 @@ describe('AgentCube’s router', () => {
         ...['create', 'rolebinding', 'guest', '-n', elsewhere.name, '--clusterrole=sojourn-session-user'],
         `--serviceaccount=${space.name}:owner`,
       ]);
+      await untilMayCall(env.client, { user: accountUser(space.name, 'owner'), namespace: elsewhere.name });
       const cases: [string, string][] = [
         [py(), randomUUID()],
         [py(), 'not-an-id'],
