@@ -158,29 +158,31 @@ describe('access', () => {
   });
 
   it('costs kube-apiserver nothing once it is known who may', async () => {
-    const reviews = async () => {
+    const kinds = ['tokenreviews', 'subjectaccessreviews', 'pods', 'sandboxes'];
+    const requests = async () => {
       const metrics = (await plane.client.requestRaw({ path: '/metrics' })).body.toString();
-      let total = 0;
-      for (const [, count] of metrics.matchAll(
-        /^apiserver_request_total\{.*resource="(?:tokenreviews|subjectaccessreviews|pods|sandboxes)".*\} (\d+)$/gm,
-      )) {
-        total += Number(count);
-      }
-      return total;
+      return kinds.map((kind) => {
+        const lines = metrics.matchAll(
+          new RegExp(`^apiserver_request_total\\{.*resource="${kind}".*\\} (\\d+)$`, 'gm'),
+        );
+        return [...lines].reduce((total, [, count]) => total + Number(count), 0);
+      });
     };
     await call(owner, { method: 'POST' });
-    const before = await reviews();
-    for (let turn = 0; turn < 5; turn += 1) {
-      await Promise.all(Array.from({ length: 200 }, () => call(owner, { method: 'POST' })));
+    const before = await requests();
+    for (let turn = 0; turn < 50; turn += 1) {
+      await Promise.all(Array.from({ length: 20 }, () => call(owner, { method: 'POST' })));
     }
+    const after = await requests();
     // Other parts of a cluster in this run may review something of their own meanwhile, and clear up after other suites.
-    expect((await reviews()) - before).to.be.lessThan(500);
+    for (const [i, kind] of kinds.entries()) expect((after[i] ?? 0) - (before[i] ?? 0), kind).to.be.lessThan(500);
     const metrics = await (await fetch(`http://127.0.0.1:${proxy.operationsPort}/metrics`)).text();
     for (const review of ['token', 'subject_access']) {
       const hits = new RegExp(`^sojourn_access_reviews_total\\{review="${review}",cache="hit"\\} (\\d+)$`, 'm').exec(
         metrics,
       );
-      expect(Number(hits?.[1]), review).to.be.at.least(950);
+      // Each 9 s a verdict runs out; then those calls of a turn miss it that come until the next one is there.
+      expect(Number(hits?.[1]), review).to.be.at.least(850);
     }
   });
 
