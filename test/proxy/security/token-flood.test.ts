@@ -7,7 +7,7 @@ import { FairQueue } from '../../../proxy/access/fair-queue.ts';
 import { useControlPlane, useNamespace } from '../../support/control-plane.ts';
 
 /** A little longer than an accepted token is not reviewed again. */
-const forgottenMs = 5_100;
+const forgottenMs = 9_100;
 
 describe('a flood of made-up tokens', () => {
   const plane = useControlPlane();
