@@ -25,7 +25,10 @@ const asApiserver = {
   'impersonate-group': 'system:masters',
 };
 
-/** Sessions of one namespace whose kubelet is the test: their Pods fit no node, and become ready when it says so. */
+/** Of a cluster's own scheduler there would be a word on each Pod, after which a call waits for seconds only. */
+const noScheduler = { schedulerName: 'none' };
+
+/** Sessions of one namespace whose kubelet is the test: their Pods get no node, and become ready when it says so. */
 export class TestSessions {
   readonly #client: KubeClient;
   readonly #namespace: () => string;
@@ -69,7 +72,7 @@ export class TestSessions {
           endpoints,
           authMode,
           podTemplate: {
-            spec: { nodeSelector: { 'sojourn.dev/node': 'none' }, containers: [{ name: 'main', image: 'local/none' }] },
+            spec: { ...noScheduler, containers: [{ name: 'main', image: 'local/none' }] },
           },
         },
         user: { username: 'alice' },
@@ -156,7 +159,7 @@ export class TestSessions {
         apiVersion: 'v1',
         kind: 'Pod',
         metadata: { name, labels: { [labels.runtime]: 'py' } },
-        spec: { nodeSelector: { 'sojourn.dev/node': 'none' }, containers: [{ name: 'main', image: 'local/none' }] },
+        spec: { ...noScheduler, containers: [{ name: 'main', image: 'local/none' }] },
       },
     });
   }
