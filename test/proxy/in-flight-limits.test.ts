@@ -55,21 +55,24 @@ describe('in-flight limits', () => {
     const cleanup = new Cleanup();
 
     it('refuse with 429, when to try again and which limit it was, and free the place at the end of a call', async () => {
-      const waiting: (() => void)[] = [];
+      /** What answers the calls that are in the sandbox, by their paths: they come over connections of their own, in any order. */
+      const waiting = new Map<string | undefined, () => void>();
       const upstream = cleanup.add(
-        await startUpstream((_request, response) => waiting.push(() => response.end('done'))),
+        await startUpstream(({ url }, response) => waiting.set(url, () => response.end('done'))),
       );
       const sessions = new TestSessions(plane.client, () => namespace.name);
       await sessions.create({ name: 's', endpoints: [{ pathPrefix: '/', port: upstream.port, protocol: 'HTTP' }] });
       await sessions.makeReady('s');
       const limits = { total: 10, perUser: 10, perSession: 2 };
       const gateway = cleanup.add(await startGateway({ client: plane.client, settings: { limits } }));
-      const held: RawClient[] = [];
-      for (const client of [await RawClient.connect(gateway.port), await RawClient.connect(gateway.port)]) {
-        held.push(cleanup.close(client));
-        client.send(requestText(namespace.name, 's', {}));
-      }
-      await until('both calls to be in flight', () => waiting.length === 2);
+      const hold = async (target: string) => {
+        const client = cleanup.close(await RawClient.connect(gateway.port));
+        client.send(requestText(namespace.name, 's', { target }));
+        return client;
+      };
+      const first = await hold('/first');
+      await hold('/second');
+      await until('both calls to be in flight', () => waiting.size === 2);
 
       const refused = await gateway.call(namespace.name, 's');
       expect(codeOf(refused)).to.equal(429);
@@ -77,11 +80,12 @@ describe('in-flight limits', () => {
       expect(jsonOf(refused)).to.deep.include({ reason: 'TooManyRequests', code: 429 });
       expect(jsonOf<{ message: string }>(refused).message).to.contain('the limit of this session is 2');
 
-      waiting[0]?.();
-      await held[0]?.hear(/done/);
-      const next = gateway.call(namespace.name, 's');
-      await until('the next call to get through', () => waiting.length === 3);
-      for (const answer of waiting) answer();
+      waiting.get('/first')?.();
+      await first.over();
+      expect(first.text).to.match(/done$/);
+      const next = gateway.call(namespace.name, 's', { target: '/next' });
+      await until('the next call to get through', () => waiting.size === 3);
+      for (const answer of waiting.values()) answer();
       expect(codeOf(await next)).to.equal(200);
     });
   });
