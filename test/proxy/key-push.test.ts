@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import type { CryptoKey } from 'jose';
+import type { Sandbox } from '../../apis/v1alpha1/sandbox.ts';
 import { keySetMediaType, keySetRoute } from '../../apis/wire/daemon.ts';
 import { importRootKey, type KeySet, verifyKeySet } from '../../apis/wire/keyset.ts';
 import { audienceOf, type TokenClaims, verifyToken } from '../../apis/wire/token.ts';
@@ -68,14 +69,15 @@ describe('key push', () => {
   const cleanup = new Cleanup();
 
   /** A ready session with this program in it. */
-  async function createSession(name: string, port: number): Promise<void> {
-    await place.sessions.create({
+  async function createSession(name: string, port: number): Promise<Sandbox> {
+    const sandbox = await place.sessions.create({
       name,
       authMode: 'sojourn',
       rootKey: place.gateway.path.keys.trustAnchors().rootKey,
       endpoints: [{ pathPrefix: '/', port, protocol: 'HTTP' }],
     });
     await place.sessions.makeReady(name);
+    return sandbox;
   }
 
   async function startSession(name: string): Promise<StrictProgram> {
@@ -129,7 +131,7 @@ describe('key push', () => {
     const root = await importRootKey(place.gateway.path.keys.trustAnchors().rootKey);
     const audience = () => audienceOf({ namespace: place.namespace, sandbox: 'replaced', podUid });
     const program = cleanup.add(await startStrictProgram(root, audience));
-    await createSession('replaced', program.port);
+    const { metadata } = await createSession('replaced', program.port);
     podUid = await place.sessions.podUid('replaced');
     expect(codeOf(await post('replaced'))).to.equal(200);
     const first = podUid;
@@ -140,6 +142,8 @@ describe('key push', () => {
     });
     program.forgetKeys();
     await place.sessions.makeReady('replaced');
+    const { pods } = place.gateway.path;
+    await until('the next Pod to be known', () => pods.podOf(metadata.uid ?? '')?.uid === podUid);
     // A token for the first Pod would be refused by the audience, and without a second push by its key.
     expect(codeOf(await post('replaced'))).to.equal(200);
     expect(program.pushes).to.have.length(2);
