@@ -29,7 +29,7 @@ describe('readiness wait', () => {
   before(async () => {
     sessions = new TestSessions(plane.client, () => namespace.name);
     upstream = await startUpstream((request, response) => response.end(`answer to ${request.url}`));
-    patient = await startGateway({ client: plane.client, readyTimeoutMs: 20_000 });
+    patient = await startGateway({ client: plane.client, readyTimeoutMs: 60_000 });
     hasty = await startGateway({ client: plane.client, readyTimeoutMs: 100 });
   });
 
@@ -51,7 +51,11 @@ describe('readiness wait', () => {
 
   it('gives up after its time with 503 and when to try again', async () => {
     await create('never');
-    const answer = await call('never');
+    // A session that the watch has not brought by then is not named.
+    const answer = await until('the session to be seen', async () => {
+      const text = await call('never');
+      return jsonOf<StatusBody>(text).details?.uid !== undefined && text;
+    });
     const body = jsonOf<StatusBody>(answer);
     expect(codeOf(answer)).to.equal(503);
     expect(body.reason).to.equal('SessionNotReady');
@@ -64,19 +68,17 @@ describe('readiness wait', () => {
     await create('abandoned');
     const inFlight = async () =>
       (await patient.registry.getSingleMetricAsString('sojourn_invocations_in_flight')) ?? '';
-    const waiting = fetch(
-      `http://127.0.0.1:${patient.port}/apis/sojourn.dev/v1alpha1/namespaces/${namespace.name}/sessions/abandoned/proxy/`,
-      { signal: AbortSignal.timeout(300) },
-    ).catch(() => 'left');
-    await until('the call to wait', async () => (await inFlight()).includes('kind="request"} 1'));
-    expect(await waiting).to.equal('left');
-    await until('the call to end', async () => (await inFlight()).includes('kind="request"} 0'));
+    const client = await RawClient.connect(patient.port);
+    client.send(requestText(namespace.name, 'abandoned', {}));
+    await until('the call to wait', async () => (await inFlight()).includes('route="native",kind="request"} 1'));
+    client.close();
+    await until('the call to end', async () => (await inFlight()).includes('route="native",kind="request"} 0'));
   });
 
   it('is no use of a session that is answered 503, and lets it end, whether it is broken or only never ready', async () => {
     const began = Date.now();
-    const spec = { idleTimeout: '20s' };
-    await create('broken-start', { spec, createdAt: began - 8_000 });
+    const spec = { idleTimeout: '1m' };
+    await create('broken-start', { spec, createdAt: began - 20_000 });
     const waiting = { reason: 'ImagePullBackOff', message: 'no such image' };
     await sessions.setPodStatus('broken-start', { containerStatuses: [{ name: 'main', state: { waiting } }] });
     await until('the reason to be recorded', async () => {
@@ -118,9 +120,9 @@ describe('readiness wait', () => {
     }
     view.stands = true;
     await sessions.delete('again');
-    await create('again', { endpoints });
+    const { metadata } = await create('again', { endpoints });
     await sessions.makeReady('again');
-    await until('the new one to be known', () => view.newest(namespace.name, 'again') !== first.sandboxUid);
+    await until('the new one to be known', () => view.newest(namespace.name, 'again') === metadata.uid);
     view.stands = false;
     view.catchUp(`${namespace.name}/again`);
     await client.hear(/begun/);
