@@ -10,6 +10,8 @@ import { TestSessions } from './support/sessions.ts';
 import { startRawUpstream, startUpstream, type Upstream } from './support/upstream.ts';
 
 const never = { idleMs: 0, totalMs: 0 };
+/** Time enough for a busy machine to get a call into its sandbox, and for a lively stream to be seen as such. */
+const soonMs = 2_000;
 
 describe('time limits of a call', () => {
   const plane = useControlPlane();
@@ -39,7 +41,7 @@ describe('time limits of a call', () => {
   it('tells a client whose answer does not begin', async () => {
     const gone: string[] = [];
     const upstream = await startUpstream((_request, response) => response.on('close', () => gone.push('closed')));
-    const gateway = await serve('mute', upstream, { request: { idleMs: 200, totalMs: 0 } });
+    const gateway = await serve('mute', upstream, { request: { idleMs: soonMs, totalMs: 0 } });
     const answer = await gateway.call(namespace.name, 'mute');
     expect(codeOf(answer)).to.equal(504);
     expect(jsonOf(answer)).to.include({ reason: 'UpstreamTimeout' });
@@ -53,7 +55,7 @@ describe('time limits of a call', () => {
       response.write(': hello\n');
       streams.set(String(request.headers['x-stream']), response);
     });
-    const gateway = await serve('sse', upstream, { request: { idleMs: 400, totalMs: 0 } });
+    const gateway = await serve('sse', upstream, { request: { idleMs: soonMs, totalMs: 0 } });
     const lively = await open(gateway, 'sse', ['X-Stream: lively']);
     const silent = await open(gateway, 'sse', ['X-Stream: silent']);
     const beat = setInterval(() => streams.get('lively')?.write(': beat\n'), 50);
@@ -69,7 +71,7 @@ describe('time limits of a call', () => {
       const beat = setInterval(() => response.write('.'), 20);
       response.on('close', () => clearInterval(beat));
     });
-    const gateway = await serve('endless', upstream, { request: { idleMs: 0, totalMs: 500 } });
+    const gateway = await serve('endless', upstream, { request: { idleMs: 0, totalMs: soonMs } });
     const client = await open(gateway, 'endless');
     await client.over();
     expect(client.errorCode).to.equal('ECONNRESET');
@@ -94,7 +96,7 @@ describe('time limits of a call', () => {
     const upstream = await startRawUpstream((socket) => {
       socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nhello');
     });
-    const gateway = await serve('socket', upstream, { request: never, upgrade: { idleMs: 300, totalMs: 0 } });
+    const gateway = await serve('socket', upstream, { request: never, upgrade: { idleMs: soonMs, totalMs: 0 } });
     const client = cleanup.close(await RawClient.connect(gateway.port));
     const text = requestText(namespace.name, 'socket', { headers: ['Upgrade: echo'] });
     client.send(text.replace('Connection: close', 'Connection: Upgrade'));
