@@ -5,6 +5,7 @@ import { accounts, labels, poolApi, sandboxApi, systemNamespace } from '../../..
 import { createLog } from '../../../apis/runtime/log.ts';
 import type { Sandbox } from '../../../apis/v1alpha1/sandbox.ts';
 import { sessionUid } from '../../../apis/v1alpha1/uid.ts';
+import type { SessionRecord } from '../../../proxy/invocation/session-record.ts';
 import { SessionInformer } from '../../../proxy/session-source.ts';
 import { SessionIds } from '../../../proxy/sessions/session-ids.ts';
 import { useControlPlane, useNamespace } from '../../support/control-plane.ts';
@@ -13,12 +14,12 @@ import { until } from '../../support/until.ts';
 describe('session ids', () => {
   const plane = useControlPlane();
   const namespace = useNamespace(plane);
-  let informer: SessionInformer;
+  let informer: HeldInformer;
   let ids: SessionIds;
   const asker = { username: 'alice', admits: async () => true };
 
   beforeEach(() => {
-    informer = new SessionInformer({ client: plane.client, log: createLog({ level: 'error' }) });
+    informer = new HeldInformer({ client: plane.client, log: createLog({ level: 'error' }) });
     ids = new SessionIds(informer);
   });
 
@@ -38,7 +39,7 @@ describe('session ids', () => {
   };
   const collection = () => `${sandboxApi.path}/namespaces/${namespace.name}/${sandboxApi.resource}`;
 
-  /** A Sandbox that waits in a pool and is no session yet, so that its uid is known before the watch shows it. */
+  /** A Sandbox that waits in a pool and is no session yet, so that its uid is known before there is one. */
   const sandbox = async (name: string) =>
     await plane.client.request<Sandbox>({
       method: 'POST',
@@ -67,9 +68,12 @@ describe('session ids', () => {
     await synced();
     const { metadata } = await sandbox('late');
     const id = sessionUid(metadata.uid ?? '');
+    informer.hold(id);
+    await mark('late');
+    await until('the session to come', () => informer.holds);
     const waiting = ids.await(id, asker);
     expect(ids.find(id)).to.equal(undefined);
-    await mark('late');
+    informer.release();
     expect((await waiting)?.session.metadata.name).to.equal('late');
     expect(ids.find(id)?.session.metadata.name).to.equal('late');
     await plane.client.request({ method: 'DELETE', path: `${collection()}/late`, headers });
@@ -125,3 +129,37 @@ describe('session ids', () => {
     await plane.client.request({ method: 'DELETE', path: `${collection()}/hidden`, headers });
   });
 });
+
+/** Sessions of which one comes when the test says so: whoever waits for it does so for a second only. */
+class HeldInformer extends SessionInformer {
+  #id: string | undefined;
+  #release: (() => void) | undefined;
+
+  /** Keeps back the session of an id. */
+  hold(id: string): void {
+    this.#id = id;
+  }
+
+  /** Whether the one that is kept back has come. */
+  get holds(): boolean {
+    return this.#release !== undefined;
+  }
+
+  release(): void {
+    this.#id = undefined;
+    this.#release?.();
+  }
+
+  override getByUid(uid: string): SessionRecord | undefined {
+    return uid === this.#id ? undefined : super.getByUid(uid);
+  }
+
+  override onChange(listener: (key: string) => void): () => void {
+    return super.onChange((key) => {
+      const [namespace = '', name = ''] = key.split('/');
+      const isHeld = this.#id !== undefined && this.get(namespace, name)?.session.metadata.uid === this.#id;
+      if (isHeld) this.#release = () => listener(key);
+      else listener(key);
+    });
+  }
+}
