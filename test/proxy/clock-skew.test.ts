@@ -75,12 +75,13 @@ describe('processes whose clocks are five seconds ahead of the others, or behind
 
   /** What becomes of sessions that are created and used through a pair. */
   function lives({ name: pair, apiserver, proxyUrl }: WrongPair, idleAction: IdleAction): Promise<void>[] {
-    const create = async (name: string) => {
+    const create = async (name: string, more: Partial<SessionSpec> = {}) => {
       const { client, headers } = apiserver;
       const spec: SessionSpec = {
         runtimeRef: { kind: 'CodeInterpreter', name: 'py' },
         idleTimeout: `${idleSeconds}s`,
         idleAction,
+        ...more,
       };
       const body = {
         apiVersion: 'sojourn.dev/v1alpha1',
@@ -89,6 +90,9 @@ describe('processes whose clocks are five seconds ahead of the others, or behind
         spec,
       };
       await client.request({ method: 'POST', path: sessionsPath(space.name), headers, body });
+    };
+    const createReady = async (name: string) => {
+      await create(name);
       await until(`${name} to be Ready`, async () => await isReady(name), { deadlineMs: 60_000 });
     };
     const call = async (name: string, clock: Clock) => {
@@ -100,6 +104,12 @@ describe('processes whose clocks are five seconds ahead of the others, or behind
       const answer = await call(name, clock);
       expect(answer.status, `${name}: ${answer.text}`).to.equal(200);
     };
+    /** Resolves when a proxy knows what has become of a session, as is seen by a later one: it hears of them in their order. */
+    const heard = async (name: string, clock: Clock) => {
+      const later = `${name}-heard`;
+      await create(later, { suspended: true });
+      expect((await call(later, clock)).status, later).to.equal(409);
+    };
     /** Seconds from the begin of a session's last call until something is seen of it. */
     const secondsUntilIdle = async (name: string, seen: (session: Session | undefined) => boolean) => {
       const since = performance.now();
@@ -108,20 +118,22 @@ describe('processes whose clocks are five seconds ahead of the others, or behind
       return (performance.now() - since) / 1000;
     };
     const deleted = async (name: string) => {
-      await create(name);
+      await createReady(name);
       const seconds = await secondsUntilIdle(name, (session) => session === undefined);
       expect(seconds, name).to.be.within(idleSeconds, longestSeconds + slackSeconds);
+      await heard(name, 'wrong');
       expect((await call(name, 'wrong')).status, name).to.equal(410);
     };
     const suspended = async (name: string, wokenBy: Clock) => {
-      await create(name);
+      await createReady(name);
       const seconds = await secondsUntilIdle(name, (session) => session?.status?.phase === 'Suspended');
       expect(seconds, name).to.be.within(idleSeconds, longestSeconds + slackSeconds);
+      await heard(name, wokenBy);
       await used(name, wokenBy);
       await until(`${name} to be Ready`, async () => await isReady(name), { deadlineMs: 60_000 });
     };
     const inUse = async (name: string, mostly: Clock) => {
-      await create(name);
+      await createReady(name);
       const end = performance.now() + 1.1 * longestSeconds * 1000;
       const seldom = mostly === 'wrong' ? 'right' : 'wrong';
       // Through either, so that each has to believe what the other one has written.
