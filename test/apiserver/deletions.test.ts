@@ -3,6 +3,7 @@ import { groupVersion, kind } from '../../apis/names.ts';
 import { type SessionList, sessionsPath } from '../support/caller.ts';
 import { useCluster } from '../support/cluster.ts';
 import { until } from '../support/until.ts';
+import { SessionClient } from './support/session-client.ts';
 
 const spec = { suspended: true, runtimeRef: { kind: 'CodeInterpreter', name: 'none' } };
 
@@ -49,6 +50,8 @@ describe('deletes of sessions', () => {
 
   it('that a policy on Sandboxes denies leave no finalizer behind', async () => {
     await create('kept');
+    // What the controller still writes would come between the two writes of a deletion.
+    await new SessionClient(env, () => space.name).inPhase('kept', 'Suspended');
     const policy = { apiVersion: 'admissionregistration.k8s.io/v1', metadata: { name: `keep-${space.name}` } };
     const policies = '/apis/admissionregistration.k8s.io/v1';
     await env.client.request({

@@ -29,6 +29,7 @@ describe('changes of sessions', () => {
           '[{"op":"test","path":"/spec/idleTimeout","value":"5m"},{"op":"replace","path":"/spec/maxDuration","value":"1h"}]',
         ],
       );
+      await sessions.noticed('tools');
       const after = await sessions.read('tools');
       expect(after.metadata.labels).to.deep.equal({ team: 'a', app: 'web', 'foo.com/bar': 'baz' });
       expect(after.metadata.annotations).to.deep.equal({ 'example.com/note': 'hello' });
@@ -60,7 +61,7 @@ describe('changes of sessions', () => {
       const apply = await env.kubectl(['apply', '-n', space.name, '-f', '-'], { stdin: JSON.stringify(applied) });
       expect(apply.code, apply.stderr).to.equal(0);
       expect((await sessions.read('tools')).metadata.labels).to.deep.include({ applied: 'yes', app: 'web' });
-    });
+    }).timeout(120_000);
 
     it('a strategic merge patch is refused as for any custom resource', async () => {
       await sessions.create('strategic');
@@ -206,16 +207,17 @@ describe('changes of sessions', () => {
         const name = `gc-${finalizer.toLowerCase()}`;
         await sessions.create(name, {}, { finalizers: [finalizer] });
         await sessions.delete(name);
-        await sessions.gone(name);
+        // It learns of a resource within half a minute, and tries again with growing pauses.
+        await sessions.gone(name, { deadlineMs: 90_000 });
       }
-    }).timeout(60_000);
+    }).timeout(240_000);
 
     it('leave those of the Sandbox alone', async () => {
       await sessions.create('owned');
       const owner = { apiVersion: 'v1', kind: 'ConfigMap', name: 'kube-root-ca.crt', uid: '' };
-      const map = await env.client.request<Session>({
-        path: `/api/v1/namespaces/${space.name}/configmaps/kube-root-ca.crt`,
-      });
+      const path = `/api/v1/namespaces/${space.name}/configmaps/kube-root-ca.crt`;
+      await until('the namespace to have its CA', async () => (await env.client.requestRaw({ path })).status === 200);
+      const map = await env.client.request<Session>({ path });
       owner.uid = map.metadata.uid ?? '';
       const answer = sessionIn(await sessions.patch('owned', { metadata: { ownerReferences: [owner] } }));
       expect(answer.metadata.ownerReferences).to.deep.equal([owner]);

@@ -2,7 +2,7 @@ import type { KubeResponse } from '../../../apis/client/transport.ts';
 import type { Status } from '../../../apis/machinery/meta.ts';
 import type { Sandbox } from '../../../apis/v1alpha1/sandbox.ts';
 import { sandboxPath } from '../../../apis/v1alpha1/sandbox-paths.ts';
-import type { Session, SessionSpec } from '../../../apis/v1alpha1/types.ts';
+import type { Phase, Session, SessionSpec } from '../../../apis/v1alpha1/types.ts';
 import { sessionsPath } from '../../support/caller.ts';
 import type { TestCluster } from '../../support/cluster.ts';
 import { until } from '../../support/until.ts';
@@ -73,17 +73,34 @@ export class SessionClient {
 
   /** Waits until a session is Ready. */
   async ready(name: string): Promise<Session> {
-    return await until(`${name} to be ready`, async () => {
+    return await this.inPhase(name, 'Ready');
+  }
+
+  async inPhase(name: string, phase: Phase): Promise<Session> {
+    return await until(`${name} to be ${phase}`, async () => {
       const session = await this.read(name);
-      return session.status?.phase === 'Ready' ? session : undefined;
+      return session.status?.phase === phase ? session : undefined;
     });
   }
 
-  /** Waits until a session is no more. */
-  async gone(name: string): Promise<void> {
+  /** Waits until agent-sandbox has seen every change of a session: it writes down in the Sandbox that it has. */
+  async noticed(name: string): Promise<void> {
+    await until(`every change of ${name} to be noticed`, async () => {
+      const { metadata, status } = await this.sandboxOf(name);
+      const { conditions = [] } = status ?? {};
+      return (
+        conditions.length > 0 &&
+        conditions.every(({ observedGeneration }) => observedGeneration === metadata.generation)
+      );
+    });
+  }
+
+  /** Waits until a session is no more; longer than 30 s where somebody slow has to let it go. */
+  async gone(name: string, { deadlineMs = 30_000 }: { deadlineMs?: number } = {}): Promise<void> {
     await until(
       `${name} to go`,
       async () => (await this.#env.client.requestRaw({ path: this.path(name) })).status === 404,
+      { deadlineMs },
     );
   }
 }
