@@ -79,6 +79,10 @@ spec: {authMode: sojourn, template: {image: local/none}}`;
       '--user=bob',
     ]);
     try {
+      await until('kube-apiserver to know of the rights', async () => {
+        const may = await env.kubectlAs('bob', ['auth', 'can-i', '*', 'sandboxes.agents.x-k8s.io', '-n', 'default']);
+        return may.code === 0;
+      });
       const attempts = [
         ['annotate', 'sandbox', name, 'sojourn.dev/session={}', '--overwrite'],
         ['annotate', 'sandbox', name, 'sojourn.dev/session-'],
@@ -105,7 +109,7 @@ spec: {podTemplate: {spec: {containers: [{name: a, image: local/none}]}}}`;
     } finally {
       await env.kubectl(['delete', 'role/all-sandboxes', 'rolebinding/all-sandboxes', '-n', 'default']);
     }
-  });
+  }).timeout(120_000);
 
   describe('straight to the API server’s port', () => {
     const forged = { 'x-remote-user': 'admin', 'x-remote-group': 'system:masters' };

@@ -157,7 +157,7 @@ describe('watches of sessions', () => {
 
   it('as tables carry the columns once', async () => {
     const { events } = await watch(
-      { resourceVersion: await listVersion() },
+      { resourceVersion: await listVersion(), fieldSelector: 'metadata.name=w9' },
       'application/json;as=Table;v=v1;g=meta.k8s.io',
     );
     await create('w9');
