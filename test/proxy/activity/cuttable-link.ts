@@ -1,4 +1,5 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { freePort } from '../../support/free-port.ts';
 
 /** A TCP relay to a server that a test can cut and mend: the server as it looks when it is away for a while. */
 export class CuttableLink {
@@ -16,7 +17,8 @@ export class CuttableLink {
 
   static async to(url: string): Promise<CuttableLink> {
     const server = createServer();
-    const port = await listen(server, 0);
+    const port = await freePort();
+    await listen(server, port);
     return new CuttableLink(new URL(url), server, port);
   }
 
@@ -54,11 +56,9 @@ export class CuttableLink {
   }
 }
 
-async function listen(server: Server, port: number): Promise<number> {
+async function listen(server: Server, port: number): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, '127.0.0.1', resolve);
   });
-  const address = server.address();
-  return typeof address === 'object' && address !== null ? address.port : 0;
 }

@@ -2,8 +2,9 @@ import { expect } from 'chai';
 import { createRuntime } from '../../../hack/cluster/runtimes.ts';
 import { callerToken, readySession, sessionsPath } from '../../support/caller.ts';
 import { useCluster } from '../../support/cluster.ts';
+import { freePort } from '../../support/free-port.ts';
 import { https } from '../../support/http.ts';
-import { freePort, usePicod } from './support/picod.ts';
+import { usePicod } from './support/picod.ts';
 
 describe('a CodeInterpreter of AgentCube, with its own PicoD', () => {
   const env = useCluster();

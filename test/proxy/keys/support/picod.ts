@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { streamReporter } from '../../../../hack/kube/progress.ts';
 import { ensurePicod } from '../../../../hack/picod/picod.ts';
+import { freePort } from '../../../support/free-port.ts';
 import { until } from '../../../support/until.ts';
 
 /** A first build takes less than a minute on two cores; its modules may have to be fetched. */
@@ -24,16 +24,6 @@ export function usePicod(): { readonly file: string } {
       return file;
     },
   };
-}
-
-/** PicoD listens on every address, so a port is needed that is free on all of them. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0);
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 export interface RunningPicod {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLog } from '../../../../apis/runtime/log.ts';
 import { createDaemon } from '../../../../daemon/server.ts';
+import { freePort } from '../../../support/free-port.ts';
 import type { TestSessions } from '../../support/sessions.ts';
 
 /** A session whose sandbox is our real daemon, in this process. */
@@ -24,28 +25,27 @@ export interface DaemonSandboxOptions {
 export async function startDaemonSandbox(options: DaemonSandboxOptions): Promise<DaemonSandbox> {
   const { sessions, namespace, name, rootKey } = options;
   const workspace = await mkdtemp(join(tmpdir(), 'sojourn-keys-test-'));
-  const start = async (port: number, podUid: string) => {
+  // It must be known before there is a Pod whose uid the daemon can be told.
+  const port = await freePort();
+  const start = async (podUid: string) => {
     const daemon = await createDaemon(
       { listenAddress: '127.0.0.1', port, workspace, rootKey, namespace, sandbox: name, podUid, logLevel: 'error' },
       { log: createLog({ level: 'error' }), environment: process.env },
     );
-    return { daemon, address: await daemon.listen() };
+    await daemon.listen();
+    return daemon;
   };
-  // Its port must be known before there is a Pod whose uid it can be told.
-  const placeholder = await start(0, 'none yet');
-  const { port } = placeholder.address;
-  await placeholder.daemon.stop();
   const endpoints = [{ pathPrefix: '/', port, protocol: 'HTTP' as const }];
   await sessions.create({ name, authMode: 'sojourn', rootKey, endpoints });
   await sessions.makeReady(name);
   const podUid = await sessions.podUid(name);
-  let { daemon } = await start(port, podUid);
+  let daemon = await start(podUid);
   return {
     name,
     port,
     restart: async () => {
       await daemon.stop();
-      ({ daemon } = await start(port, podUid));
+      daemon = await start(podUid);
     },
     stop: async () => {
       await daemon.stop();
