@@ -10,20 +10,27 @@ import { until } from '../../support/until.ts';
 /** A clock that a test may move. */
 export class TestClock {
   #aheadMs: number;
+  #haltedAt: number | undefined;
 
   constructor(aheadMs = 0) {
     this.#aheadMs = aheadMs;
   }
 
-  readonly now = (): number => Date.now() + this.#aheadMs;
+  readonly now = (): number => this.#haltedAt ?? Date.now() + this.#aheadMs;
 
   advance(ms: number): void {
-    this.#aheadMs += ms;
+    this.set(this.now() + ms);
   }
 
   /** Moves to a point in time: milliseconds since the epoch. */
   set(ms: number): void {
-    this.#aheadMs = ms - Date.now();
+    if (this.#haltedAt === undefined) this.#aheadMs = ms - Date.now();
+    else this.#haltedAt = ms;
+  }
+
+  /** From now on it goes only when it is moved, so that a busy machine takes no time by it. */
+  halt(): void {
+    this.#haltedAt = this.now();
   }
 }
 
@@ -94,7 +101,8 @@ export class LaggingReplica {
   }
 }
 
-async function flushesOf(registry: Registry, outcome: string): Promise<number> {
+/** How many flushes have ended so, by the metrics of a tracker. */
+export async function flushesOf(registry: Registry, outcome: string): Promise<number> {
   const metric = await registry.getSingleMetric('sojourn_activity_flushes_total')?.get();
   return metric?.values.find(({ labels }) => labels.outcome === outcome)?.value ?? 0;
 }
