@@ -28,15 +28,19 @@ export class KeySecrets {
   }
 
   async read(name: string): Promise<KeyDocument> {
-    const secret = await this.#plane.client.request<Secret>({ path: this.#path(name) });
-    return JSON.parse(Buffer.from(secret.data['keys.json'] ?? '', 'base64').toString()) as KeyDocument;
+    return documentOf(await this.#plane.client.request<Secret>({ path: this.#path(name) }));
   }
 
+  /** Changes what a Secret holds, decided anew when a process has changed it in between. */
   async edit(name: string, change: (document: KeyDocument) => unknown): Promise<void> {
-    const secret = await this.#plane.client.request<Secret>({ path: this.#path(name) });
-    const text = JSON.stringify(change(await this.read(name)));
-    const data = { 'keys.json': Buffer.from(text).toString('base64') };
-    await this.#plane.client.request({ method: 'PUT', path: this.#path(name), body: { ...secret, data } });
+    const path = this.#path(name);
+    await until(`the Secret ${name} to be edited`, async () => {
+      const secret = await this.#plane.client.request<Secret>({ path });
+      const data = { 'keys.json': Buffer.from(JSON.stringify(change(documentOf(secret)))).toString('base64') };
+      const answer = await this.#plane.client.requestRaw({ method: 'PUT', path, body: { ...secret, data } });
+      if (answer.status !== 200 && answer.status !== 409) throw new Error(answer.body.toString());
+      return answer.status === 200;
+    });
   }
 
   /** A change that has nothing to do with the keys. */
@@ -86,6 +90,10 @@ export class KeySecrets {
   #path(name: string): string {
     return `/api/v1/namespaces/${this.#namespace()}/secrets/${name}`;
   }
+}
+
+function documentOf({ data }: Secret): KeyDocument {
+  return JSON.parse(Buffer.from(data['keys.json'] ?? '', 'base64').toString()) as KeyDocument;
 }
 
 /** Key rings of one namespace, each as a process of its own would have it. */
