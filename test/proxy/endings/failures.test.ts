@@ -2,7 +2,8 @@ import { expect } from 'chai';
 import { annotations, sandboxApi } from '../../../apis/names.ts';
 import type { Failure } from '../../../apis/v1alpha1/failure.ts';
 import type { Sandbox } from '../../../apis/v1alpha1/sandbox.ts';
-import { AuditTail } from '../../../hack/cluster/audit-tail.ts';
+import { type AuditEvent, AuditTail } from '../../../hack/cluster/audit-tail.ts';
+import type { SandboxSource } from '../../../proxy/invocation/sandbox-source.ts';
 import { useControlPlane, useNamespace } from '../../support/control-plane.ts';
 import { until } from '../../support/until.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
@@ -22,11 +23,17 @@ describe('a session whose Pod does not run', () => {
   let sessions: TestSessions;
   let upstream: Upstream;
   let replicas: [TestGateway, TestGateway];
+  /** What the replicas know of the sessions. */
+  const sources: SandboxSource[] = [];
 
   before(async () => {
     sessions = new TestSessions(plane.client, () => namespace.name);
     upstream = await startUpstream((_request, response) => response.end('well'));
-    const gateway = () => startGateway({ client: plane.client, readyTimeoutMs: 60_000 });
+    const seen = (source: SandboxSource) => {
+      sources.push(source);
+      return source;
+    };
+    const gateway = () => startGateway({ client: plane.client, readyTimeoutMs: 60_000, seen });
     replicas = [await gateway(), await gateway()];
   });
 
@@ -251,6 +258,8 @@ describe('a session whose Pod does not run', () => {
 
   it('is told in an Event even when it is over at once', async () => {
     await create('brief');
+    // Pods come by a watch of their own.
+    await until('a replica to know it', () => sources.some((source) => source.get(namespace.name, 'brief')));
     await sessions.setPodStatus('brief', {
       phase: 'Running',
       containerStatuses: [{ ...container, state: terminated('OOMKilled', 137) }],
@@ -283,18 +292,24 @@ describe('a session whose Pod does not run', () => {
     }
     await sessions.setPodStatus('loop', waiting('CrashLoopBackOff', 'back-off', terminated('OOMKilled', 137)));
     await failure('loop', 'OOMKilled');
+    const isAttempt = ({ verb, objectRef, user }: AuditEvent) =>
+      verb === 'patch' &&
+      objectRef?.resource === 'sandboxes' &&
+      objectRef.name === 'loop' &&
+      objectRef.subresource === undefined &&
+      !user.username.includes('agent-sandbox');
+    const isWrite = (event: AuditEvent) => isAttempt(event) && event.responseStatus?.code === 200;
+    // What was stored may have its line in the audit log a little later.
+    const seen: AuditEvent[] = [];
+    await until('the lines of both writes', async () => {
+      seen.push(...(await tail.read()));
+      return seen.filter(isWrite).length >= 2;
+    });
     // Marks the end in the audit log.
     await plane.client.request({ path: path('loop'), query: { pretty: 'end' } });
-    const seen = await tail.readUntil('the mark', ({ requestURI }) => requestURI.endsWith('loop?pretty=end'));
-    const writes = seen.filter(
-      ({ verb, objectRef, user }) =>
-        verb === 'patch' &&
-        objectRef?.resource === 'sandboxes' &&
-        objectRef.name === 'loop' &&
-        objectRef.subresource === undefined &&
-        !user.username.includes('agent-sandbox'),
-    );
-    expect(writes.filter(({ responseStatus }) => responseStatus?.code === 200).length).to.equal(2);
+    seen.push(...(await tail.readUntil('the mark', ({ requestURI }) => requestURI.endsWith('loop?pretty=end'))));
+    const writes = seen.filter(isAttempt);
+    expect(writes.filter(isWrite).length).to.equal(2);
     // Each of the replicas, and of the cluster's two processes if it runs, tries a change once at most.
     expect(writes.length, 'attempts').to.be.at.most(8);
   });

@@ -52,6 +52,10 @@ describe('a call for a session that has ended', () => {
     tokens = await clients.accounts();
     gone = await create('gone');
     await end(gone);
+    await until('the proxy to have seen it go', async () => {
+      const { status } = await clients.call(`${collection()}/gone/proxy/x`, { token: tokens.owner });
+      return status === 404 || status === 410;
+    });
   });
 
   it('is 410 with reason and time, at the proxy and through kube-apiserver, while the resource is 404', async () => {
