@@ -16,8 +16,8 @@ describe('a session that its spec suspends', () => {
     const patched = await place.patch('held', held(true));
     expect([patched.status?.phase, patched.metadata.generation]).to.deep.equal(['Suspending', 2]);
     await place.phase('held', 'Suspended');
-    await until('the proxy to see it', async () => (await place.run('held', 'true')).status === 409);
     for (const front of ['proxy', 'kube-apiserver'] as const) {
+      await until(`${front} to see it`, async () => (await place.run('held', 'true', front)).status === 409);
       const answer = await place.run('held', 'true', front);
       expect([answer.status, reasonOf(answer.text)]).to.deep.equal([409, 'SessionSuspended']);
     }
@@ -25,6 +25,7 @@ describe('a session that its spec suspends', () => {
     const released = await place.patch('held', held(false));
     expect(released.status?.phase).to.equal('Resuming');
     await place.phase('held', 'Ready');
+    await until('the proxy to see that too', async () => (await place.run('held', 'true')).status === 200);
     const answer = await place.run('held', 'echo back');
     expect([answer.status, answer.text.includes('back')]).to.deep.equal([200, true]);
     await until('the watch to show all', () => watch.seen.at(-1) === 'Ready');
@@ -39,7 +40,11 @@ describe('a session that its spec suspends', () => {
     await place.phase('hasty', 'Suspending');
     const released = await place.patch('hasty', held(false));
     expect(released.status?.phase).to.equal('Resuming');
-    const call = place.run('hasty', 'echo new');
+    // Until the proxy has heard that the hold is gone, it refuses calls.
+    const call = until('the proxy to take a call', async () => {
+      const answer = await place.run('hasty', 'echo new');
+      return answer.status === 409 ? undefined : answer;
+    });
     expect((await place.sandbox('hasty')).spec?.operatingMode).to.equal('Suspended');
     await release();
     const answer = await call;

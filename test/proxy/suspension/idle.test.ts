@@ -50,7 +50,7 @@ describe('an idle session with idleAction Suspend', () => {
       place.namespace,
       '--for=condition=Suspended',
       'session/idle',
-      '--timeout=5s',
+      '--timeout=30s',
     ]);
     expect(waited.code, waited.stderr).to.equal(0);
   }).timeout(60_000);

@@ -7,7 +7,7 @@ import type { SandboxSource } from '../../../proxy/invocation/sandbox-source.ts'
 import { type SessionRecord, toSessionRecord } from '../../../proxy/invocation/session-record.ts';
 import { idleSuspension } from '../../../proxy/invocation/suspension/changes.ts';
 import { until } from '../../support/until.ts';
-import { TestClock } from '../activity/replica.ts';
+import { flushesOf, TestClock } from '../activity/replica.ts';
 import { idleMinutes, type SuspensionWorkplace, useSuspension } from './workplace.ts';
 
 /** Sessions as a watch shows them that brings what the test says. */
@@ -46,7 +46,7 @@ async function lateReplica(place: SuspensionWorkplace, name: string) {
   const client = place.env.asAccount('sojourn-proxy');
   const tracker = new ActivityTracker({ client, sandboxes: source, registry, log, now: clock.now });
   tracker.start();
-  return { record, source, tracker };
+  return { record, source, tracker, registry };
 }
 
 describe('a call that comes seconds before its session is suspended', () => {
@@ -61,29 +61,31 @@ describe('a call that comes seconds before its session is suspended', () => {
     const stored = toSessionRecord(await place.sandbox('saved'));
     expect(stored.session.status?.lastActivityTime).not.to.equal(record.session.status?.lastActivityTime);
     await tracker.stop();
-  }).timeout(30_000);
+  }).timeout(60_000);
 
   it('waits to be sent on until the watch shows that another replica was faster', async () => {
     await place.ready('overtaken');
-    const { record, source, tracker } = await lateReplica(place, 'overtaken');
+    const { record, source, tracker, registry } = await lateReplica(place, 'overtaken');
     const { annotations, spec } = idleSuspension(Date.now());
     const client = place.env.asAccount('sojourn-proxy');
     const path = `/apis/agents.x-k8s.io/v1beta1/namespaces/${place.namespace}/sandboxes/overtaken`;
     const body = { metadata: { annotations }, spec };
     const contentType = 'application/merge-patch+json';
     const suspended = await client.request<Sandbox>({ method: 'PATCH', path, contentType, body });
+    await place.phase('overtaken', 'Suspended');
+    // It waits some seconds for the watch, no longer.
     let begun = false;
     const lease = Promise.resolve(tracker.begin(record)).then((given) => {
       begun = true;
       return given;
     });
-    await until('the tracker to have looked', async () => tracker.size === 1);
-    await place.phase('overtaken', 'Suspended');
+    await until('the tracker to have looked', async () => (await flushesOf(registry, 'conflict')) > 0);
+    const shown = toSessionRecord(await place.sandbox('overtaken'));
     expect(begun).to.equal(false);
-    source.show(toSessionRecord(await place.sandbox('overtaken')));
+    source.show(shown);
     (await lease).end();
     const { metadata } = await place.sandbox('overtaken');
     expect(metadata.annotations).to.deep.include(suspended.metadata.annotations);
     await tracker.stop();
-  }).timeout(30_000);
+  }).timeout(60_000);
 });

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { annotations } from '../../../apis/names.ts';
+import { sessionsPath } from '../../support/caller.ts';
 import { until } from '../../support/until.ts';
 import { useSuspension } from './workplace.ts';
 
@@ -58,6 +59,8 @@ describe('a call to a session that was suspended for being idle', () => {
     const replica = place.replica();
     await place.makeIdle('going', [replica]);
     await place.phase('going', 'Suspending');
+    // Whoever takes it away has heard of the suspension by a watch, as the proxy has.
+    await place.podGoing('going');
     const call = place.run('going', 'cat file 2>/dev/null || echo nothing');
     await until('the call to be noticed', async () => {
       const { metadata, spec } = await place.sandbox('going');
@@ -93,10 +96,13 @@ describe('a call to a session that was suspended for being idle', () => {
     await Promise.all([env.kill('sojourn-apiserver'), env.kill('sojourn-proxy')]);
     await unmark('restarted');
     await Promise.all([env.cluster.sojourn.startApiserver(), env.cluster.sojourn.startProxy()]);
+    const path = `${sessionsPath(place.namespace)}/restarted`;
+    const isServed = async () => (await env.client.requestRaw({ path })).status === 200;
+    await until('sessions to be served', isServed, { deadlineMs: 40_000 });
     await place.phase('restarted', 'Ready');
     const answer = await place.run('restarted', 'echo back');
     expect([answer.status, answer.text.includes('back')], answer.text).to.deep.equal([200, true]);
-  }).timeout(90_000);
+  }).timeout(150_000);
 
   it('finds it as before after ten suspensions', async () => {
     await place.ready('often');

@@ -1,6 +1,6 @@
 import { Registry } from 'prom-client';
 import type { KubeClient } from '../../../apis/client/transport.ts';
-import type { WatchEvent } from '../../../apis/machinery/meta.ts';
+import type { KubeObject, WatchEvent } from '../../../apis/machinery/meta.ts';
 import { createLog } from '../../../apis/runtime/log.ts';
 import type { Sandbox } from '../../../apis/v1alpha1/sandbox.ts';
 import type { Session, SessionSpec } from '../../../apis/v1alpha1/types.ts';
@@ -74,6 +74,8 @@ export interface SuspensionWorkplace {
   phases(name: string): Promise<{ seen: string[]; stop(): void }>;
   /** Keeps a session's Pod from going, so that it stays Suspending; the returned function lets it go. */
   holdPod(name: string): Promise<() => Promise<void>>;
+  /** Waits until a Pod that is held is going. */
+  podGoing(name: string): Promise<void>;
 }
 
 /** Call it inside of a suite. */
@@ -105,6 +107,7 @@ export function useSuspension(): SuspensionWorkplace {
       { seen: () => last },
     );
   };
+  const podPath = (name: string) => `/api/v1/namespaces/${space.name}/pods/${name}`;
   const makeIdle = async (name: string, replicas: readonly SuspendingReplica[]) => {
     await Promise.all(replicas.map(async (replica) => await replica.sees(space.name, name)));
     for (const clock of new Set(replicas.map((replica) => replica.clock))) clock.advance(2 * idleMinutes * 60_000);
@@ -168,11 +171,17 @@ export function useSuspension(): SuspensionWorkplace {
       return { seen, stop: () => abort.abort() };
     },
     holdPod: async (name) => {
-      const pod = `/api/v1/namespaces/${space.name}/pods/${name}`;
+      const pod = podPath(name);
       await mergePatch(pod, { metadata: { finalizers: ['example.com/hold'] } });
       return async () => {
         await mergePatch(pod, { metadata: { finalizers: null } });
       };
+    },
+    podGoing: async (name) => {
+      await until(`the Pod ${name} to be going`, async () => {
+        const { metadata } = await env.client.request<KubeObject>({ path: podPath(name) });
+        return metadata.deletionTimestamp !== undefined;
+      });
     },
   };
 }
