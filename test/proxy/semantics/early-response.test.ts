@@ -58,8 +58,7 @@ describe('early response', () => {
     }
   });
 
-  it('ends the connection of a client that uploads on for seconds after its answer', async function () {
-    this.timeout(15_000);
+  it('ends the connection of a client that uploads on for seconds after its answer', async () => {
     const upstream = cleanup.add(await startUpstream((_request, response) => response.end('no, thank you')));
     const front = cleanup.add(await startFront({ upstream: upstream.origin }));
     const client = cleanup.close(await RawClient.connect(front.port));

@@ -134,7 +134,7 @@ describe('http2 abuse', () => {
       if (stream % 500 === 1) await new Promise((resolve) => setImmediate(resolve));
     }
     await until('the end of the connection', () => client.over || client.goaway !== undefined);
-  });
+  }).timeout(120_000);
 
   it('does not keep a header block without end (CONTINUATION flood, CVE-2024-27316)', async () => {
     const { client, upstream } = await connectToOk();
