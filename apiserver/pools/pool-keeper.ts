@@ -10,7 +10,7 @@ import { PoolIndex, type PoolView } from './pool-index.ts';
 import { type KnownPool, type PoolPlan, planPools } from './pool-plan.ts';
 import type { PoolTrouble } from './pool-trouble.ts';
 import { PoolWriter } from './pool-writer.ts';
-import { RuntimeEvents } from './runtime-events.ts';
+import { RuntimeEvents, type RuntimeIdentity } from './runtime-events.ts';
 import { RuntimeIndex, type RuntimeRef, type RuntimeView } from './runtime-index.ts';
 import { poolProblem } from './runtime-status.ts';
 import { StatusKeeper } from './status-keeper.ts';
@@ -173,11 +173,18 @@ export class PoolKeeper {
     const kind = runtimeKinds.find((candidate) => candidate === runtimeKind);
     if (kind === undefined || record === undefined || !this.runtimes.synced) return;
     const runtime = { kind, namespace, name: runtimeName, uid: record.runtime.uid };
-    const seen = this.runtimes.get(runtime);
-    if (seen?.runtime.uid === runtime.uid && !seen.terminating) return;
+    if (await this.#isThere(runtime)) return;
     const message = `deleted warm pool ${name} with its runtime`;
     const event = `${name}.${uid.slice(0, 8)}.deleted`;
     await this.#events.write(runtime, { type: 'Normal', reason: 'PoolDeleted', message, name: event });
+  }
+
+  /** Whether a runtime is there to stay, or nobody knows; never rejects. */
+  async #isThere(runtime: RuntimeIdentity): Promise<boolean> {
+    const stays = (view: RuntimeView | undefined) => view?.runtime.uid === runtime.uid && !view.terminating;
+    if (!stays(this.runtimes.get(runtime))) return false;
+    // Runtimes and pools come from watches of their own: that of pools may be ahead.
+    return await this.runtimes.read(runtime).then(stays, () => true);
   }
 
   /** A namespace on its way out takes nothing new, and its runtimes go in a moment. */
