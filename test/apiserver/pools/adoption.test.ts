@@ -18,7 +18,7 @@ describe('a pool member of the agent-sandbox controller', () => {
   let pool: SandboxWarmPool;
 
   before(async function () {
-    this.timeout(60_000);
+    this.timeout(120_000);
     const meta = { namespace: space.name };
     const template = {
       apiVersion: poolApi.groupVersion,
@@ -139,12 +139,15 @@ describe('a pool member of the agent-sandbox controller', () => {
       Promise.all(members.map((member) => adopt(member))),
       env.client.request({ method: 'DELETE', path, body: { propagationPolicy: 'Background' } }),
     ]);
-    await until('the members of the pool to go', async () => (await pools.readyMembers(pool)).length === 0);
+    await until('the members of the pool to go', async () => (await pools.readyMembers(pool)).length === 0, {
+      // The garbage collector learns of a resource within half a minute.
+      deadlineMs: 90_000,
+    });
     for (const [index, { status }] of answers.entries()) {
       const name = members[index]?.metadata.name ?? '';
       const there = (await env.client.requestRaw({ path: pools.sandboxPath(name) })).status;
       if (status === 200) expect(there, `${name}, adopted`).to.equal(200);
     }
     expect(answers.some(({ status }) => status === 200)).to.equal(true);
-  });
+  }).timeout(180_000);
 });

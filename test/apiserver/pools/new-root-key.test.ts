@@ -13,7 +13,7 @@ describe('the pool of a runtime', () => {
   const pools = Pools.of(env, space);
 
   it('is replaced once when one of two replicas knows of a new root key', async function () {
-    this.timeout(90_000);
+    this.timeout(300_000);
     await pools.createRuntime({ name: 'k', size: 1 });
     const old = await pools.full('k', 1);
     let rootKeySince = readPoolRecord(old)?.keyGeneration ?? 0;
@@ -40,10 +40,15 @@ describe('the pool of a runtime', () => {
     keeper.start();
     try {
       announce();
-      const replaced = await until('the pool of the new key', async () => {
-        const [only, ...others] = await pools.pools('k');
-        return only !== undefined && others.length === 0 && only.metadata.uid !== old.metadata.uid ? only : undefined;
-      });
+      const replaced = await until(
+        'the pool of the new key',
+        async () => {
+          const [only, ...others] = await pools.pools('k');
+          return only !== undefined && others.length === 0 && only.metadata.uid !== old.metadata.uid ? only : undefined;
+        },
+        // An old pool waits for a minute at most.
+        { deadlineMs: 90_000 },
+      );
       expect(readPoolRecord(replaced)?.keyGeneration).to.equal(rootKeySince);
       await pools.patchRuntime('k', { metadata: { labels: { touched: 'yes' } } });
       expect((await pools.full('k', 1)).metadata.uid).to.equal(replaced.metadata.uid);

@@ -7,6 +7,9 @@ import { useCluster } from '../../support/cluster.ts';
 import { until } from '../../support/until.ts';
 import { Pools } from './support/pools.ts';
 
+/** The garbage collector learns of a resource within half a minute. */
+const collectorMs = 90_000;
+
 describe('the pool of a runtime', () => {
   const env = useCluster();
   const space = env.namespace('keeper');
@@ -21,7 +24,7 @@ describe('the pool of a runtime', () => {
   };
 
   it('is made with its template and told of in the status and Events of the runtime', async function () {
-    this.timeout(60_000);
+    this.timeout(180_000);
     const runtime = await pools.createRuntime({ name: 'a', size: 2 });
     const pool = await pools.full('a', 2);
     const name = pool.metadata.name ?? '';
@@ -48,7 +51,7 @@ describe('the pool of a runtime', () => {
       space.name,
       '--for=condition=Ready',
       'codeinterpreter/a',
-      '--timeout=5s',
+      '--timeout=30s',
     ]);
     expect(waited.code, waited.stderr).to.equal(0);
     const table = await env.kubectl(['get', 'codeinterpreter', 'a', '-n', space.name]);
@@ -71,7 +74,8 @@ describe('the pool of a runtime', () => {
     expect(await names('none')).to.deep.equal([]);
   });
 
-  it('is no matter for an AgentRuntime, which is told Ready or what is wrong with it', async () => {
+  it('is no matter for an AgentRuntime, which is told Ready or what is wrong with it', async function () {
+    this.timeout(120_000);
     const podTemplate = { spec: { containers: [{ name: 'a', image: 'local/none' }] } };
     const agent = { kind: 'AgentRuntime' as const, spec: { targetPort: [{ port: 8080 }], podTemplate } };
     const bad = { annotations: { 'sojourn.dev/workspace': '-1' } };
@@ -84,7 +88,7 @@ describe('the pool of a runtime', () => {
         space.name,
         `--for=condition=${condition}`,
         `agentruntime/${name}`,
-        '--timeout=20s',
+        '--timeout=30s',
       ]);
     for (const [condition, name] of [
       ['Ready', 'good'],
@@ -96,7 +100,7 @@ describe('the pool of a runtime', () => {
   });
 
   it('stays and grows in place when only the size grew, and stays for a change that sandboxes do not show', async function () {
-    this.timeout(60_000);
+    this.timeout(180_000);
     await pools.createRuntime({ name: 'b', size: 1 });
     const pool = await pools.full('b', 1);
     const [member] = await pools.readyMembers(pool);
@@ -111,11 +115,11 @@ describe('the pool of a runtime', () => {
       return only !== undefined && readPoolRecord(only)?.runtime.generation === 3;
     });
     expect((await pools.full('b', 3)).metadata.uid).to.equal(pool.metadata.uid);
-    expect((await pools.events('b')).map(({ reason }) => reason)).to.have.members(['PoolCreated', 'PoolResized']);
+    await pools.toldOf('b', ['PoolCreated', 'PoolResized']);
   });
 
   it('is replaced when the runtime changed, and no session is lost', async function () {
-    this.timeout(90_000);
+    this.timeout(300_000);
     await pools.createRuntime({ name: 'c', size: 2 });
     const old = await pools.warm('c', 2);
     const before = await pools.create('c');
@@ -130,56 +134,61 @@ describe('the pool of a runtime', () => {
     await until('the new runtime to be known', async () => await isNew(await pools.create('c')));
     const during = await pools.create('c');
     expect(await isNew(during)).to.equal(true);
-    const replaced = await pools.full('c', 2);
+    const replaced = await pools.warm('c', 2);
     expect(replaced.metadata.uid).not.to.equal(old.metadata.uid);
-    await until('the old members to go', async () => (await pools.readyMembers(old)).length === 0);
+    await until('the old members to go', async () => (await pools.readyMembers(old)).length === 0, {
+      deadlineMs: collectorMs,
+    });
     expect(await phaseOf(before.metadata.name)).to.equal('Ready');
     await until(
       'the session made meanwhile to be Ready',
       async () => (await phaseOf(during.metadata.name)) === 'Ready',
     );
     expect((await pools.create('c')).metadata.name).to.match(new RegExp(`^${replaced.metadata.name}-`));
-    expect((await pools.events('c')).map(({ reason }) => reason)).to.have.members([
-      'PoolCreated',
-      'PoolCreated',
-      'PoolReplaced',
-    ]);
+    await pools.toldOf('c', ['PoolCreated', 'PoolCreated', 'PoolReplaced']);
   });
 
   it('shrinks by replacement', async function () {
-    this.timeout(60_000);
+    this.timeout(180_000);
     await pools.createRuntime({ name: 'd', size: 2 });
     const old = await pools.full('d', 2);
     await pools.patchRuntime('d', { spec: { warmPoolSize: 1 } });
     expect((await pools.full('d', 1)).metadata.uid).not.to.equal(old.metadata.uid);
     await pools.patchRuntime('d', { spec: { warmPoolSize: 0 } });
     await until('the pool to go', async () => (await names('d')).length === 0);
-    await until('the status to say so', async () => (await pools.status('d')).warmPool === undefined);
+    await until('the status to say so', async () => {
+      const { warmPool, observedGeneration } = await pools.status('d');
+      return warmPool === undefined && observedGeneration === 3;
+    });
     expect((await pools.create('d')).status?.start).to.equal('Cold');
   });
 
   it('goes with the runtime, and its sessions live on', async function () {
-    this.timeout(60_000);
+    this.timeout(180_000);
     await pools.createRuntime({ name: 'e', size: 1 });
     const pool = await pools.warm('e', 1);
     const session = await pools.create('e');
     expect(session.status?.start).to.equal('Warm');
     await pools.deleteRuntime('e');
-    await until('pool and members to go', async () => {
-      const left = await env.client.requestRaw({ path: pools.poolPath(pool.metadata.name) });
-      return left.status === 404 && (await pools.readyMembers(pool)).length === 0;
-    });
+    await until(
+      'pool and members to go',
+      async () => {
+        const left = await env.client.requestRaw({ path: pools.poolPath(pool.metadata.name) });
+        return left.status === 404 && (await pools.readyMembers(pool)).length === 0;
+      },
+      { deadlineMs: collectorMs },
+    );
     const deleted = await until('the Event', async () =>
       (await pools.events('e')).find(({ reason }) => reason === 'PoolDeleted'),
     );
     expect(deleted.message).to.equal(`deleted warm pool ${pool.metadata.name} with its runtime`);
     expect(await phaseOf(session.metadata.name)).to.equal('Ready');
-    const answer = await pools.post('e');
-    expect(answer.status).to.equal(404);
+    // The runtime comes from a watch of its own.
+    await until('the runtime to be known to be gone', async () => (await pools.post('e')).status === 404);
   });
 
   it('is repaired when somebody deletes it or its template', async function () {
-    this.timeout(60_000);
+    this.timeout(180_000);
     await pools.createRuntime({ name: 'r', size: 1 });
     const first = await pools.full('r', 1);
     const name = first.metadata.name ?? '';
@@ -200,7 +209,7 @@ describe('the pool of a runtime', () => {
   });
 
   it('gives every sandbox a volume of the size that the runtime’s annotation asks for, or says what is wrong with it', async function () {
-    this.timeout(60_000);
+    this.timeout(180_000);
     await pools.createRuntime({ name: 'g', size: 1, annotations: { 'sojourn.dev/workspace': '1Gi' } });
     const first = await until('the pool', async () => (await pools.pools('g'))[0]);
     const claims = async (name = '') =>
@@ -228,11 +237,11 @@ describe('the pool of a runtime', () => {
         /annotation sojourn.dev\/workspace \\"big\\" is not a size such as 1Gi/.test(text.replaceAll('\\\\\\', '\\')),
     );
     await until('the pools to go', async () => (await names('g')).length === 0);
-    expect((await pools.events('g')).map(({ reason }) => reason)).to.include('InvalidRuntime');
+    await until('the Event', async () => (await pools.events('g')).some(({ reason }) => reason === 'InvalidRuntime'));
   });
 
   it('starts warm although the pool controller writes quantities in another way', async function () {
-    this.timeout(60_000);
+    this.timeout(180_000);
     const template = {
       environment: [
         { name: 'EMPTY', value: '' },

@@ -1,3 +1,4 @@
+import { expect } from 'chai';
 import type { RuntimeStatus } from '../../../../apis/agentcube/runtime-status.ts';
 import type { KubeClient, KubeResponse } from '../../../../apis/client/transport.ts';
 import { findCondition, type KubeList, type KubeObject } from '../../../../apis/machinery/meta.ts';
@@ -144,8 +145,8 @@ export class Pools {
     );
   }
 
-  /** Waits until a runtime has one pool, full of Ready members, and returns it. */
-  async full(runtime: string, size: number): Promise<SandboxWarmPool> {
+  /** Waits until a runtime has one pool, full of Ready members, and returns it; for so many milliseconds. */
+  async full(runtime: string, size: number, deadlineMs = 60_000): Promise<SandboxWarmPool> {
     return await until(
       `the pool of ${runtime} to be full`,
       async () => {
@@ -153,22 +154,43 @@ export class Pools {
         if (pool === undefined || others.length > 0) return undefined;
         return (await this.readyMembers(pool)).length === size ? pool : undefined;
       },
-      { deadlineMs: 60_000 },
+      { deadlineMs },
     );
   }
 
-  /** Waits until the API server, too, knows that a runtime's pool is full; returns the pool. */
+  /** Waits until a runtime has one pool of so many Ready members, each of which the API server knows; returns the pool. */
   async warm(runtime: string, size: number): Promise<SandboxWarmPool> {
-    const pool = await until(`the pool of ${runtime} to have ${size} Ready members`, async () => {
-      const [only, ...others] = await this.pools(runtime);
-      if (only === undefined || others.length > 0) return undefined;
-      return (await this.readyMembers(only)).length >= size ? only : undefined;
-    });
+    const pool = await until(
+      `the pool of ${runtime} to have ${size} Ready members`,
+      async () => {
+        const [only, ...others] = await this.pools(runtime);
+        if (only === undefined || others.length > 0) return undefined;
+        return (await this.readyMembers(only)).length >= size ? only : undefined;
+      },
+      { deadlineMs: 60_000 },
+    );
+    const known = new Set<string | undefined>();
     await until(`sessions of ${runtime} to start warm`, async () => {
-      const session = await this.create(runtime, { query: { dryRun: 'All' } });
-      return session.status?.start === 'Warm';
+      const { metadata, status } = await this.create(runtime, { query: { dryRun: 'All' } });
+      // A dry run takes any of them.
+      if (status?.start === 'Warm') known.add(metadata.name);
+      return known.size >= size;
     });
     return pool;
+  }
+
+  /** Waits for the Events of what became of a runtime's pools, which come after it: those of `reasons`, and no others. */
+  async toldOf(runtime: string, reasons: readonly string[]): Promise<void> {
+    let seen: string[] = [];
+    await until(
+      `the Events of the pools of ${runtime}`,
+      async () => {
+        seen = (await this.events(runtime)).map(({ reason }) => reason).filter((reason) => reason.startsWith('Pool'));
+        return seen.length >= reasons.length;
+      },
+      { seen: () => seen },
+    );
+    expect(seen).to.have.members(reasons);
   }
 
   /** A request to create a session, through kube-apiserver. */
