@@ -75,7 +75,7 @@ describe('a serving certificate', () => {
         shared.doomed.add(replica.process.pid);
         await replica.process.stop();
       }
-    });
+    }).timeout(120_000);
   }
 
   it('whose key is not there yet, or that is none, leaves the last good one in force, and is told of once', async () => {
