@@ -25,7 +25,7 @@ const groups = { session: 'sojourn.dev', twin: twinGroup };
 type SideName = keyof typeof groups;
 
 describe('kubectl apply and its kin, on a session and on a custom resource', function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   const env = useCluster();
   useTwin(env);
   const space = env.namespace('kubectl-apply');
