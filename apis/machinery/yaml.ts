@@ -1,6 +1,6 @@
 import {
   Composer,
-  type Document,
+  Document,
   isAlias,
   isMap,
   isScalar,
@@ -8,9 +8,10 @@ import {
   LineCounter,
   type ParsedNode,
   Parser,
+  Scalar,
   type ScalarTag,
-  stringify,
   type Tags,
+  visit,
 } from 'yaml';
 import { JsonSyntaxError, parseJson } from './json.ts';
 import { goQuote } from './quote.ts';
@@ -36,6 +37,7 @@ const mostAliases = 100;
 /** Texts that are longer take the parser so long that others would have to wait. */
 const yamlLimitBytes = 64 * 1024;
 const mostDuplicates = 100;
+const mergeTag = 'tag:yaml.org,2002:merge';
 /** Of the parser's stack and ours: what people write is nested a dozen deep. */
 const deepestNesting = 200;
 
@@ -64,6 +66,10 @@ export function parseYaml(text: string): ParsedYaml {
   } catch (error) {
     // What the library says of aliases that make too much, or that name no anchor.
     if (error instanceof ReferenceError) throw new YamlError('document contains excessive aliasing');
+    // What it says of anything but maps behind a merge key, here in go-yaml's words.
+    if (error instanceof Error && error.message.startsWith('Merge sources')) {
+      throw new YamlError('map merge requires map or sequence of maps as the value');
+    }
     throw error;
   }
 }
@@ -82,15 +88,19 @@ function asJson(text: string): ParsedYaml | undefined {
 
 /** Writes a JSON value as YAML, with members in the order of their names. */
 export function formatYaml(value: unknown): string {
-  return stringify(value, {
+  const document = new Document(value, {
     version: '1.1',
     sortMapEntries: true,
     aliasDuplicateObjects: false,
-    indentSeq: false,
-    lineWidth: 0,
-    singleQuote: null,
-    defaultKeyType: null,
+    customTags: (tags) => tags.filter((tag) => typeof tag === 'string' || tag.tag !== mergeTag),
   });
+  visit(document, {
+    Pair: (_, { key }) => {
+      // Left plain, it would be read as a merge.
+      if (isScalar(key) && key.value === '<<') key.type = Scalar.QUOTE_DOUBLE;
+    },
+  });
+  return document.toString({ indentSeq: false, lineWidth: 0, singleQuote: null, defaultKeyType: null });
 }
 
 function firstDocument(text: string, lines: LineCounter): Document.Parsed<ParsedNode> | undefined {
