@@ -28,7 +28,7 @@ describe('a listing', () => {
     const cut = await list();
     expect(cut.files).to.have.length(10_000);
     expect(cut.truncated).to.equal(true);
-  }).timeout(15_000);
+  }).timeout(120_000);
 
   it('gives the nearest date that can be written for a time beyond all dates', () => {
     expect(modifiedAt({ mtimeMs: 1e19 }).toISOString()).to.equal('9999-12-31T23:59:59.000Z');

@@ -43,11 +43,14 @@ describe("a command's process tree", () => {
     const seconds = uniqueSeconds();
     const started = Date.now();
     const script = `echo begun; echo warned >&2; ${tree(seconds)[2]}`;
-    const result = await daemon.execute({ command: ['sh', '-c', script], timeout: '500ms' });
-    expect(Date.now() - started).to.be.within(500, 3000);
+    const answer = daemon.execute({ command: ['sh', '-c', script], timeout: '5s' });
+    await eventually('the tree runs', () => alive(seconds) === 4);
+    const result = await answer;
+    // Far from the end of what runs.
+    expect(Date.now() - started).to.be.within(5_000, 30_000);
     expect(result).to.include({
       stdout: 'begun\n',
-      stderr: 'warned\nCommand timed out after 0.5 seconds',
+      stderr: 'warned\nCommand timed out after 5 seconds',
       exit_code: 124,
     });
     expect(alive(seconds)).to.equal(0);
@@ -56,8 +59,9 @@ describe("a command's process tree", () => {
   it('is killed on timeout although it ignores signals and forks all the time', async () => {
     const seconds = uniqueSeconds();
     const script = `trap "" TERM INT HUP; while :; do setsid sleep ${seconds} & sleep 0.02; done`;
-    const result = await daemon.execute({ command: ['sh', '-c', script], timeout: '500ms' });
-    expect(result).to.include({ stderr: 'Command timed out after 0.5 seconds', exit_code: 124 });
+    const answer = daemon.execute({ command: ['sh', '-c', script], timeout: '3s' });
+    await eventually('it forks', () => alive(seconds) > 1);
+    expect(await answer).to.include({ stderr: 'Command timed out after 3 seconds', exit_code: 124 });
     expect(alive(seconds)).to.equal(0);
   });
 
@@ -78,9 +82,10 @@ describe("a command's process tree", () => {
     const seconds = uniqueSeconds();
     const started = Date.now();
     const result = await daemon.execute({ command: ['sh', '-c', `sleep ${seconds} & echo started`] });
-    expect(Date.now() - started).to.be.lessThan(2000);
+    // What it has left runs for an hour.
+    expect(Date.now() - started).to.be.lessThan(20_000);
     expect(result).to.include({ stdout: 'started\n', exit_code: 0 });
-    expect(alive(seconds)).to.equal(1);
+    await eventually('the background process runs', () => alive(seconds) === 1);
     await daemon.execute({ command: ['true'] });
     await daemon.execute({ command: ['sleep', '60'], timeout: '100ms' });
     expect(alive(seconds), "another command's timeout is nothing to it").to.equal(1);
@@ -103,7 +108,8 @@ describe("a command's process tree", () => {
     await eventually('both run', () => alive(left) === 1 && alive(running) === 4);
     const started = Date.now();
     await local.stop();
-    expect(Date.now() - started).to.be.lessThan(4000);
+    // Kubernetes waits for 30 s.
+    expect(Date.now() - started).to.be.lessThan(20_000);
     expect(alive(left) + alive(running)).to.equal(0);
     expect(await answer, 'the caller is told').to.include({ exit_code: -1 });
   });
@@ -112,6 +118,7 @@ describe("a command's process tree", () => {
     const other = await startDaemon();
     const seconds = uniqueSeconds();
     await daemon.execute({ command: ['sh', '-c', `sleep ${seconds} & true`] });
+    await eventually('the background process runs', () => alive(seconds) === 1);
     await other.stop();
     expect(alive(seconds)).to.equal(1);
   });
@@ -136,7 +143,7 @@ describe('SIGTERM', () => {
     const exited = once(daemon.child, 'exit');
     daemon.child.kill('SIGTERM');
     expect((await exited)[0]).to.equal(0);
-    expect(Date.now() - started).to.be.lessThan(5000);
+    expect(Date.now() - started).to.be.lessThan(20_000);
     expect(alive(seconds)).to.equal(0);
     expect(await running).to.include({ exit_code: -1 });
     expect(await readdir(daemon.workspace)).to.deep.equal([]);
