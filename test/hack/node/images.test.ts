@@ -23,9 +23,7 @@ describe('images of the local node', () => {
     expect(backOff.status.containerStatuses?.[0]?.state.waiting?.message).to.match(
       /^Back-off pulling image "docker.io\/library\/nginx:1.29": ErrImagePull: /,
     );
-    expect((await node.kubectl('get', 'events')).stdout).to.contain(
-      'Failed to pull image "docker.io/library/nginx:1.29"',
-    );
+    await node.told('unknown', 'Failed', 'Failed to pull image "docker.io/library/nginx:1.29"');
   });
 
   it('can be put right while they are backed off', async () => {

@@ -6,11 +6,13 @@ import { until } from '../../support/until.ts';
 import { useLocalNode } from './local-node.ts';
 
 const count = 100;
+const deadlineMs = 60_000;
 
 describe('many Pods at once on the local node', () => {
   const node = useLocalNode();
 
-  it('are all ready with addresses of their own, and all go', async () => {
+  it('are all ready with addresses of their own, and all go', async function () {
+    this.timeout(4 * deadlineMs);
     const addresses = new Map<string, string>();
     const pods = new Informer<Pod>({
       client: node.plane.client,
@@ -26,10 +28,11 @@ describe('many Pods at once on the local node', () => {
     await pods.firstSync;
     const names = Array.from({ length: count }, (_, index) => `one-of-many-${index}`);
     await Promise.all(names.map((name) => node.create(name, { image: 'local/none' })));
-    await until('all to be ready', () => addresses.size === count, { seen: () => addresses.size });
+    await until('all to be ready', () => addresses.size === count, { deadlineMs, seen: () => addresses.size });
     expect(new Set(addresses.values()).size).to.equal(count);
     await node.kubectl('delete', 'pods', '--all', '--wait=false');
-    await until('all to be gone', () => [...pods.values()].length === 0, { seen: () => [...pods.values()].length });
+    const left = () => [...pods.values()].length;
+    await until('all to be gone', () => left() === 0, { deadlineMs, seen: left });
     await pods.stop();
   });
 });

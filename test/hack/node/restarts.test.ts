@@ -20,7 +20,7 @@ describe('restarts on the local node', () => {
     expect(status?.ready).to.equal(false);
     expect(pod.status.phase).to.equal('Running');
     expect((await node.kubectl('get', 'pod', 'crashing')).stdout).to.contain('CrashLoopBackOff');
-    expect((await node.kubectl('get', 'events')).stdout).to.contain('Back-off restarting failed container main in pod');
+    await node.told('crashing', 'BackOff', 'Back-off restarting failed container main in pod');
   });
 
   it('ends a Pod that is never restarted as its exit code says', async () => {
