@@ -42,7 +42,7 @@ describe('a supervised process', () => {
   it('that ends before it is ready is explained with its last words of this run', async () => {
     await (await shell('echo the earlier run')).exited;
     const started = await shell('echo out; echo no such option >&2; exit 3');
-    const message = await messageOf(started.ready(async () => false, { deadlineMs: 10_000 }));
+    const message = await messageOf(started.ready(async () => false, { deadlineMs: 30_000 }));
     expect(message).to.equal(
       'shell ended before it was ready (exit code 3). The end of its log:\nout\nno such option\n' +
         `All of it: ${join(dir, 'logs', 'shell.log')}`,
@@ -106,7 +106,7 @@ describe('a supervised process', () => {
       const script = `trap 'echo ${name} >> ${record}; exit' TERM; echo up > ${join(dir, name)}; while :; do sleep 0.05; done`;
       const started = await supervisor.start({ name, file: 'sh', args: ['-c', script] });
       const isUp = async () => (await readFile(join(dir, name), 'utf8').catch(() => '')) !== '';
-      await started.ready(isUp, { deadlineMs: 10_000 });
+      await started.ready(isUp, { deadlineMs: 30_000 });
       return started;
     };
     const server = await start('server');

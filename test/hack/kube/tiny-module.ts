@@ -64,7 +64,9 @@ export class TinyModule {
   /** The pids of the `go build` commands so far. */
   async builds(): Promise<number[]> {
     const log = join(this.#root, 'builds');
-    return (await exists(log)) ? (await readFile(log, 'utf8')).trim().split('\n').map(Number) : [];
+    // The file is there a moment before its first line.
+    const lines = (await exists(log)) ? (await readFile(log, 'utf8')).split('\n') : [];
+    return lines.filter((line) => line !== '').map(Number);
   }
 
   /** Resolves when `count` builds have begun. */

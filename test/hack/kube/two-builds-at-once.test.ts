@@ -26,6 +26,8 @@ describe('two builds at once', () => {
     await tiny.begun(1);
     const second = tiny.ensureInChild();
     await second.said(/waiting for process/);
+    const [orphan = 0] = await tiny.builds();
+    await tiny.noted(orphan);
     await first.kill();
     await tiny.begun(2);
     await tiny.openGate();
