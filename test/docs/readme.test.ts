@@ -52,6 +52,7 @@ describe('the documentation', () => {
   });
 
   it('has commands in its manuals that work in the order in which they stand', async function () {
+    this.timeout(300_000);
     if (spawnSync('python3', ['--version']).status !== 0) {
       skip(this, 'python3 is not installed, and the manuals have an example in Python');
     }

@@ -6,9 +6,11 @@ import { expect } from 'chai';
 import { createLog } from '../../apis/runtime/log.ts';
 import type { Session } from '../../apis/v1alpha1/types.ts';
 import { createRuntime, type NewRuntime, runtimesPath } from '../../hack/cluster/runtimes.ts';
+import { accountUser } from '../../hack/cluster/session-users.ts';
 import { readOptions } from '../../proxy/options.ts';
 import { type RunningProxy, startProxy } from '../../proxy/server.ts';
 import { useCluster } from '../support/cluster.ts';
+import { untilMayCall } from '../support/rights.ts';
 import { skip } from '../support/skip.ts';
 import { until } from '../support/until.ts';
 import { type InstalledSdk, installSdk, python, SdkMissing } from './agentcube-sdk/install.ts';
@@ -46,6 +48,7 @@ describe('AgentCube’s Python SDK', () => {
         ...['create', 'rolebinding', space.name, '-n', namespace, '--clusterrole=sojourn-session-user'],
         `--serviceaccount=${space.name}:agent`,
       ]);
+      await untilMayCall(env.client, { user: accountUser(space.name, 'agent'), namespace });
     }
     token = (await env.kubectl(['create', 'token', 'agent', '-n', space.name])).stdout.trim();
   });
@@ -82,7 +85,7 @@ describe('AgentCube’s Python SDK', () => {
   }
 
   it('works unmodified, every public method of its clients', async function () {
-    this.timeout(90_000);
+    this.timeout(180_000);
     const { code, stdout, stderr } = await python([program('all_methods'), space.name], await environment(), dir);
     expect(code, stderr).to.equal(0);
     const seen = JSON.parse(stdout) as Seen;
@@ -146,7 +149,7 @@ describe('AgentCube’s Python SDK', () => {
     };
 
     it('runs code and keeps files', async function () {
-      this.timeout(90_000);
+      this.timeout(180_000);
       const output = await run('basic_usage.py', {
         name: 'my-interpreter',
         spec: { authMode: 'sojourn', template: { image: 'ghcr.io/sojourn-dev/sojourn-daemon:test' } },
@@ -156,7 +159,7 @@ describe('AgentCube’s Python SDK', () => {
     });
 
     it('invokes an agent, at the address that stands in the example', async function () {
-      this.timeout(90_000);
+      this.timeout(180_000);
       const port = 18_081;
       let proxy: RunningProxy;
       try {

@@ -1,11 +1,12 @@
 import { expect } from 'chai';
 import { KubeClient } from '../../apis/client/transport.ts';
 import { ApiError } from '../../apis/machinery/errors.ts';
+import { accountUser } from '../../hack/cluster/session-users.ts';
 import { TokenAuthenticator } from '../../proxy/access/authenticate.ts';
 import { Authorizer } from '../../proxy/access/authorize.ts';
 import type { RunningProxy } from '../../proxy/server.ts';
 import { useControlPlane, useNamespace } from '../support/control-plane.ts';
-import { accountUser, untilMayCall } from '../support/rights.ts';
+import { untilMayCall } from '../support/rights.ts';
 import { until } from '../support/until.ts';
 import { type CallOptions, requestText } from './support/gateway.ts';
 import { startReadyProxy } from './support/proxy.ts';

@@ -1,7 +1,8 @@
 import type { KubeList, ObjectMeta } from '../../apis/machinery/meta.ts';
 import type { Session, SessionSpec } from '../../apis/v1alpha1/types.ts';
+import { accountUser } from '../../hack/cluster/session-users.ts';
 import type { TestCluster } from './cluster.ts';
-import { accountUser, untilMayCall } from './rights.ts';
+import { untilMayCall } from './rights.ts';
 import { until } from './until.ts';
 
 const account = 'caller';

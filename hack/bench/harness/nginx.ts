@@ -10,7 +10,7 @@ import { onCore } from './cores.ts';
 
 /** nginx as Debian's package installs it, which is not on everybody's PATH. */
 const places = ['nginx', '/usr/sbin/nginx'];
-const readyDeadlineMs = 10_000;
+const readyDeadlineMs = 30_000;
 /** As we do: what comes is passed on at once. */
 const unbuffered = 'proxy_buffering off; proxy_request_buffering off;';
 

@@ -8,6 +8,7 @@ import type { SandboxWarmPool } from '../../../apis/v1alpha1/pool-template.ts';
 import type { Sandbox } from '../../../apis/v1alpha1/sandbox.ts';
 import type { Session, SessionSpec } from '../../../apis/v1alpha1/types.ts';
 import { createRuntime } from '../../cluster/runtimes.ts';
+import { accountUser, mayCall } from '../../cluster/session-users.ts';
 import { onCore } from './cores.ts';
 
 const upstreamMain = fileURLToPath(new URL('../upstream/main.ts', import.meta.url));
@@ -100,7 +101,7 @@ export class Workplace {
     });
   }
 
-  /** A token of an account that may use sessions here. */
+  /** A token of an account that may use sessions here, as kube-apiserver knows by then. */
   async token(): Promise<string> {
     const { client, namespace } = this;
     const accounts = `/api/v1/namespaces/${namespace}/serviceaccounts`;
@@ -114,6 +115,8 @@ export class Workplace {
         subjects: [{ kind: 'ServiceAccount', name: account, namespace }],
       },
     });
+    const user = accountUser(namespace, account);
+    await eventually('the account may call sessions', () => mayCall(client, { user, namespace, verb: 'create' }));
     const { status } = await client.request<{ status: { token: string } }>({
       method: 'POST',
       path: `${accounts}/${account}/token`,

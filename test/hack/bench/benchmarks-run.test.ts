@@ -3,7 +3,9 @@ import { runContest } from '../../../hack/bench/harness/comparison.ts';
 import { bench, benchmarks } from '../../../hack/bench/run.ts';
 import { useCluster } from '../../support/cluster.ts';
 
-describe('benchmarks', () => {
+describe('benchmarks', function () {
+  // Each waits for several things, for 90 s at most.
+  this.timeout(300_000);
   const env = useCluster();
   const { signal } = new AbortController();
 

@@ -1,7 +1,8 @@
 import { expect } from 'chai';
+import { accountUser } from '../../../hack/cluster/session-users.ts';
 import type { RunningProxy } from '../../../proxy/server.ts';
 import { useControlPlane, useNamespace } from '../../support/control-plane.ts';
-import { accountUser, untilMayCall } from '../../support/rights.ts';
+import { untilMayCall } from '../../support/rights.ts';
 import { until } from '../../support/until.ts';
 import { requestText } from '../support/gateway.ts';
 import { startReadyProxy } from '../support/proxy.ts';

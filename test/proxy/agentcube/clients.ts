@@ -1,7 +1,8 @@
 import type { Session } from '../../../apis/v1alpha1/types.ts';
+import { accountUser } from '../../../hack/cluster/session-users.ts';
 import type { TestCluster } from '../../support/cluster.ts';
 import { type Answer, https } from '../../support/http.ts';
-import { accountUser, untilMayCall } from '../../support/rights.ts';
+import { untilMayCall } from '../../support/rights.ts';
 
 /** Namespaced accounts: one that may use sessions, one that may only make calls with GET, one that may nothing. */
 export interface Accounts {

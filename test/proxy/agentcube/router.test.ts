@@ -3,10 +3,11 @@ import { readFile } from 'node:fs/promises';
 import { connect } from 'node:tls';
 import { expect } from 'chai';
 import { createRuntime } from '../../../hack/cluster/runtimes.ts';
+import { accountUser } from '../../../hack/cluster/session-users.ts';
 import { echoRuntime } from '../../e2e/support/echo-agent.ts';
 import { useCluster } from '../../support/cluster.ts';
 import { https } from '../../support/http.ts';
-import { accountUser, untilMayCall } from '../../support/rights.ts';
+import { untilMayCall } from '../../support/rights.ts';
 import { until } from '../../support/until.ts';
 import { type Accounts, AgentCubeClients, jsonOf, sessionIdOf } from './clients.ts';
 
