@@ -15,8 +15,9 @@ const comparedHeaders = [
   'x-content-type-options',
 ] as const;
 
-const uidText = /\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b/g;
-const timeText = /\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g;
+const uidText = /\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b/;
+const isUid = new RegExp(`^${uidText.source}$`);
+const timeText = /\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/;
 /** Times further from now than this were sent by the case itself. */
 const nowMs = 60 * 60_000;
 
@@ -96,10 +97,10 @@ export class Normalizer {
     // Its generated end may be the digits of a version.
     shown = shown.replaceAll(this.#side.namespace, 'NAMESPACE');
     for (const [name, alias] of this.#names) shown = shown.replaceAll(name, alias);
-    shown = shown.replace(uidText, (uid) => this.#uids.get(uid) ?? uid);
-    // A version may be the number of a year, so times come first.
-    return shown.replace(new RegExp(`${timeText.source}|\\d+`, 'g'), (found) => {
+    // A version may be the number of a year, or a part of a uid that somebody made up, so those come first.
+    return shown.replace(new RegExp(`${uidText.source}|${timeText.source}|\\d+`, 'g'), (found) => {
       if (/^\d+$/.test(found)) return this.#versions.has(found) ? 'VERSION' : found;
+      if (isUid.test(found)) return this.#uids.get(found) ?? found;
       return Math.abs(Date.parse(found) - Date.now()) < nowMs ? 'NOW' : found;
     });
   }
