@@ -6,10 +6,13 @@ import type { Difference } from './difference.ts';
 import { manyWatches } from './many-watches.ts';
 import { watchSockets } from './watch-sockets.ts';
 
+/** A watch is over soon, but not before a busy machine has sent what there is. */
+const longEnough = 'timeoutSeconds=5';
+
 const watch = (path: string, { name }: Side, query: string, accept = 'application/json'): WireRequest => ({
   method: 'GET',
   path,
-  query: `${query}fieldSelector=metadata.name%3D${name}&resourceVersion=0&timeoutSeconds=1`,
+  query: `${query}fieldSelector=metadata.name%3D${name}&resourceVersion=0&${longEnough}`,
   headers: { accept },
 });
 
@@ -29,6 +32,7 @@ export const watches = {
     cases: {
       'a watch by the deprecated path': {
         given: {},
+        atRest: true,
         requests: [(side) => watch(side.collection.replace('/namespaces/', '/watch/namespaces/'), side, '')],
         shown: { of: events, session: [404, 'Status'], twin: [200, 'Session'] },
       },
@@ -38,6 +42,7 @@ export const watches = {
     cases: {
       'a watch of lists of metadata': {
         given: {},
+        atRest: true,
         requests: [
           (side) =>
             watch(

@@ -133,6 +133,19 @@ export async function give(
   });
 }
 
+/** Waits until what is read from memory, at resourceVersion 0, is as new as an object that was answered, and all before it. */
+export async function untilRemembered(wire: Wire, side: Side, { metadata }: Session): Promise<void> {
+  const read = { method: 'GET', path: side.item(metadata.name), query: 'resourceVersion=0' } as const;
+  let seen: string | undefined;
+  const isRemembered = async () => {
+    seen = (await wire.send(read)).text;
+    const { resourceVersion = '0' } = (JSON.parse(seen) as Session).metadata;
+    // Versions of one resource can be compared.
+    return BigInt(resourceVersion) >= BigInt(metadata.resourceVersion ?? '0');
+  };
+  await until(`${side.side} ${metadata.name} to be remembered`, isRemembered, { seen: () => seen });
+}
+
 /** Runs at most so many at once, in the order of their coming. */
 function limiter(most: number): <T>(run: () => Promise<T>) => Promise<T> {
   let running = 0;

@@ -1,9 +1,10 @@
 import { expect } from 'chai';
 import { loadClusterConfig } from '../../../../apis/client/kubeconfig.ts';
+import type { Session } from '../../../../apis/v1alpha1/types.ts';
 import type { TestCluster } from '../../../support/cluster.ts';
 import { until } from '../../../support/until.ts';
 import { Columns, comparable } from './comparable.ts';
-import { type DifferentialCase, give, type Step } from './compare.ts';
+import { type DifferentialCase, give, type Step, untilRemembered } from './compare.ts';
 import { differencesBetween } from './differences.ts';
 import { type NormalAnswer, Normalizer } from './normalize.ts';
 import { Side, type SideName } from './side.ts';
@@ -59,7 +60,9 @@ async function copyStatus(wire: Wire, { session, twin }: Record<SideName, Side>)
     body: { status: session.given?.status },
   });
   expect(status, text).to.equal(200);
-  twin.given = JSON.parse(text) as typeof twin.given;
+  twin.given = JSON.parse(text) as Session;
+  // A watch that begins with what there is may begin with what is remembered.
+  await untilRemembered(wire, twin, twin.given);
 }
 
 /** What came of a watch. */
