@@ -6,6 +6,7 @@ import { createRuntime } from '../../hack/cluster/runtimes.ts';
 import { callerToken, readySession, sessionsPath } from '../support/caller.ts';
 import { useCluster } from '../support/cluster.ts';
 import { https } from '../support/http.ts';
+import { untilMayCall } from '../support/rights.ts';
 import { until } from '../support/until.ts';
 import { echoRuntime } from './support/echo-agent.ts';
 
@@ -23,7 +24,7 @@ describe('an agent of one’s own', () => {
   let token = '';
 
   before(async function () {
-    this.timeout(60_000);
+    this.timeout(120_000);
     await createRuntime(env.client, space.name, echoRuntime);
     token = await callerToken(env, space.name);
     await readySession(env, space.name, { name: 'agent', kind: 'AgentRuntime', runtime: 'echo' });
@@ -129,6 +130,7 @@ describe('an agent of one’s own', () => {
     const role = ['create', 'role', 'reader', '-n', space.name, '--verb=get', '--resource=sessions.sojourn.dev/proxy'];
     await env.kubectl(role);
     await env.kubectl(['create', 'rolebinding', 'reader', '-n', space.name, '--role=reader', '--user=bob']);
+    await untilMayCall(env.client, { user: 'bob', namespace: space.name });
     const get = await env.kubectlAs('bob', ['get', '--raw', `${base()}/`]);
     expect(get.code, get.stderr).to.equal(0);
     const { bob } = env.cluster.plane.pki;

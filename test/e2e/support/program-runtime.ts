@@ -7,7 +7,7 @@ export interface Program {
   program: string;
 }
 
-/** An AgentRuntime whose sandboxes run a program. */
+/** An AgentRuntime whose sandboxes run a program, and are Ready once it listens. */
 export function programRuntime({ name, program }: Program): NewAgentRuntime {
   return {
     name,
@@ -22,6 +22,7 @@ export function programRuntime({ name, program }: Program): NewAgentRuntime {
               image: 'local/process',
               command: [process.execPath, '--input-type=module', '-e', program],
               env: [{ name: 'POD_IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } }],
+              startupProbe: { tcpSocket: { port: 9000 }, periodSeconds: 1, failureThreshold: 60 },
             },
           ],
         },

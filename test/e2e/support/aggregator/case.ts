@@ -14,7 +14,7 @@ export interface Case {
   /** Method, what follows `/proxy`, further header lines, and the body. */
   send: [method: string, target: string, headers?: string[], body?: string];
   version?: string;
-  /** How long an answer is waited for that may not come at all. */
+  /** How long an answer is waited for that is not to come. */
   patienceMs?: number;
   /** Enough of an answer when no more comes by itself. */
   enough?: RegExp;
