@@ -10,7 +10,7 @@ import { until } from '../../support/until.ts';
 export const hold = 'x.io/hold';
 
 /** The collector learns of a resource within half a minute, and tries again with growing pauses. */
-const collectorMs = 90_000;
+export const collectorMs = 90_000;
 
 /** Objects that own and are owned, in one namespace. */
 export class Collected {
@@ -77,6 +77,12 @@ export class Collected {
     const body = { ...manifest, metadata };
     const created = await this.#env.client.request<KubeObject>({ method: 'POST', path: collection, body });
     await this.gone(`${collection}/${created.metadata.name}`);
+  }
+
+  /** {@link heard}, of Pods. */
+  async heardOfPods(): Promise<void> {
+    const spec = { schedulerName: 'nobody', containers: [{ name: 'main', image: 'local/none' }] };
+    await this.heard(`/api/v1/namespaces/${this.#namespace()}/pods`, { apiVersion: 'v1', kind: 'Pod', spec });
   }
 
   /** undefined when it is not there. */

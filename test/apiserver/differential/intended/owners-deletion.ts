@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import type { KubeObject, OwnerReference } from '../../../../apis/machinery/meta.ts';
-import { Collected, hold } from '../../../e2e/support/collected.ts';
+import { Collected, collectorMs, hold } from '../../../e2e/support/collected.ts';
 import type { TestCluster } from '../../../support/cluster.ts';
 import { until } from '../../../support/until.ts';
 import { Side, type SideName } from '../support/side.ts';
@@ -44,12 +44,13 @@ export function ownersDeletion(env: TestCluster): void {
     }
     for (const path of sides.flatMap(ownersOf)) await objects.delete(path, 'Foreground');
     for (const path of sides.flatMap(ownedOf)) await objects.terminating(path);
-    await until('an owner of a session to go', async () => (await thereOf(ownersOf('session'))) < rows.length);
+    const isOneGone = async () => (await thereOf(ownersOf('session'))) < rows.length;
+    await until('an owner of a session to go', isOneGone, { deadlineMs: collectorMs });
     expect(await thereOf(ownersOf('twin')), 'owners of twins').to.equal(rows.length);
     expect(await thereOf(ownedOf('session')), 'what the sessions own').to.equal(rows.length);
     for (const path of sides.flatMap(ownedOf)) await objects.release(path);
     for (const path of sides.flatMap(ownersOf)) await objects.gone(path);
-  }).timeout(120_000);
+  }).timeout(300_000);
 }
 
 function referenceTo({ apiVersion = '', kind = '', metadata: { name = '', uid = '' } }: KubeObject): OwnerReference {
