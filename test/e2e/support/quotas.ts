@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { KubeResponse } from '../../../apis/client/transport.ts';
 import { groupVersion, kind } from '../../../apis/names.ts';
 import { countKey, type ResourceQuota } from '../../../apiserver/quota/session-quota.ts';
+import type { DirectApiserver } from '../../apiserver/pools/support/replicas.ts';
 import { sessionsPath } from '../../support/caller.ts';
 import type { TestCluster } from '../../support/cluster.ts';
 import { until } from '../../support/until.ts';
@@ -40,17 +41,19 @@ export class Quotas {
     await until('sessions to be counted', isCounted, { deadlineMs: countedMs });
   }
 
-  /** Creates a quota, or changes it, and waits until it holds, and until the API server has seen it. */
-  async limit(name: string, hard: Record<string, string>): Promise<void> {
+  /** Creates a quota, or changes it, and waits until it holds, and until the API server has seen it, or each of several. */
+  async limit(name: string, hard: Record<string, string>, servers?: readonly DirectApiserver[]): Promise<void> {
     await this.#hold(name, hard);
     // Quotas are followed by a watch, here as in kube-apiserver, which shows them in their order: one that comes last, and allows
     // nothing, tells that all before it are there.
     await this.#hold(probe, { [countKey]: '0' });
-    const isRefused = async () => {
-      const { body } = await this.create({ generateName: `${probe}-` }, { dryRun: 'All' });
-      return [probe, name].some((each) => body.includes(`exceeded quota: ${each},`));
-    };
-    await until('the API server to see the quotas', isRefused);
+    for (const server of servers ?? [this.#aggregated]) {
+      const isRefused = async () => {
+        const { body } = await this.create({ generateName: `${probe}-` }, { dryRun: 'All' }, server);
+        return [probe, name].some((each) => body.includes(`exceeded quota: ${each},`));
+      };
+      await until('the API server to see the quotas', isRefused);
+    }
     await this.lift(probe);
   }
 
@@ -92,11 +95,16 @@ export class Quotas {
     );
   }
 
-  async create(metadata: object, query: Record<string, string> = {}): Promise<KubeResponse> {
-    return await this.#env.client.requestRaw({
+  async create(
+    metadata: object,
+    query: Record<string, string> = {},
+    { client, headers } = this.#aggregated,
+  ): Promise<KubeResponse> {
+    return await client.requestRaw({
       method: 'POST',
       path: sessionsPath(this.#namespace()),
       query,
+      headers,
       body: heldSession(metadata),
     });
   }
@@ -113,6 +121,11 @@ export class Quotas {
       const contentType = 'application/merge-patch+json';
       await this.#env.client.request({ method: 'PATCH', path: `${path}/${name}`, contentType, body });
     }
+  }
+
+  /** Through kube-apiserver. */
+  get #aggregated(): DirectApiserver {
+    return { client: this.#env.client, headers: {} };
   }
 
   #path(name: string): string {
