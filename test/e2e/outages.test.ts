@@ -1,9 +1,12 @@
+import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'chai';
 import { Agent } from 'undici';
 import type { KubeObject } from '../../apis/machinery/meta.ts';
+import { daemonPort } from '../../apis/wire/daemon.ts';
 import { Relay } from '../../hack/cluster/relay.ts';
 import { createRuntime } from '../../hack/cluster/runtimes.ts';
 import { callerToken, readySession, sessionsPath } from '../support/caller.ts';
@@ -28,7 +31,7 @@ describe('outages', () => {
   let token = '';
 
   before(async function () {
-    this.timeout(60_000);
+    this.timeout(120_000);
     token = await callerToken(env, space.name);
     await createRuntime(env.client, space.name, echoRuntime);
     await readySession(env, space.name, { name: 'box', runtime: 'py' });
@@ -112,12 +115,18 @@ describe('outages', () => {
     expect((await execute(agent, env.cluster.proxyUrl)).code).to.equal(200);
     await env.client.request({ method: 'DELETE', path, query: { gracePeriodSeconds: '0' } });
     const failures: Answer[] = [];
-    const after = await until('a new Pod to be ready', async () => {
-      const answer = await execute(agent, env.cluster.proxyUrl);
-      if (answer.code !== 200) failures.push(answer);
-      const pod = await env.client.request<typeof before>({ path }).catch(() => undefined);
-      return pod !== undefined && pod.metadata.uid !== before.metadata.uid && answer.code === 200 ? pod : undefined;
-    });
+    const after = await until(
+      'the new Pod to answer',
+      async () => {
+        // The old one answers until the node has ended it, and is found by whoever has not heard of that.
+        const isOldGone = !(await listens(before.status.podIP));
+        const answer = await execute(agent, env.cluster.proxyUrl);
+        if (answer.code !== 200) failures.push(answer);
+        const pod = await env.client.request<typeof before>({ path }).catch(() => undefined);
+        return isOldGone && answer.code === 200 && pod?.metadata.uid !== before.metadata.uid ? pod : undefined;
+      },
+      { deadlineMs: 60_000 },
+    );
     expect(after.status.podIP).to.not.equal(before.status.podIP);
     // In the moment between the program's end and the news of it; everything else waits.
     for (const { code, retryAfter } of failures) {
@@ -125,5 +134,18 @@ describe('outages', () => {
       if (code === 503) expect(Number(retryAfter)).to.be.at.least(1);
     }
     expect((await execute(agent, env.cluster.proxyUrl)).text).to.contain('here');
-  }).timeout(60_000);
+  }).timeout(120_000);
 });
+
+/** Whether a daemon takes connections at a Pod's address. */
+async function listens(host: string): Promise<boolean> {
+  const socket = connect({ host, port: daemonPort });
+  try {
+    await once(socket, 'connect');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+  }
+}

@@ -46,7 +46,7 @@ describe('two proxies', () => {
     return { code: statusCode, id: headers['x-agentcube-session-id'], text: await body.text() };
   };
   /** Starts a process anew under its old name and ports. */
-  const start = (name: string) => env.cluster.sojourn.startProxyReplica(name, ['--shutdown-delay-duration', '1s']);
+  const start = (name: string) => env.cluster.sojourn.startProxyReplica(name, ['--shutdown-delay-duration', '3s']);
 
   it('fail no call while they are restarted one after the other behind one address', async () => {
     const replicas: Replica[] = [await start('sojourn-proxy-b'), await start('sojourn-proxy-c')];
@@ -85,13 +85,13 @@ describe('two proxies', () => {
       await Promise.all(replicas.map(({ process }) => process.stop()));
     }
     expect(failures.slice(0, 5)).to.deep.equal([]);
-  }).timeout(120_000);
+  }).timeout(240_000);
 
   it(`when one is killed during ${running.toLocaleString('en')} calls: the other’s all succeed, and nothing is lost`, async () => {
     const other = await start('sojourn-proxy-b');
     const { sojournProxy: port } = env.cluster.sojourn.ports;
-    // Of a short idle timeout, so that their use is noted soon.
-    const agentSession = { kind: 'AgentRuntime', runtime: 'slow', spec: { idleTimeout: '20s' } } as const;
+    // Of a short idle timeout, so that their use is noted soon, but longer than a start of a proxy may take.
+    const agentSession = { kind: 'AgentRuntime', runtime: 'slow', spec: { idleTimeout: '40s' } } as const;
     const names = ['one', 'two'];
     const slow = names.map((name) => readySession(env, space.name, { name, ...agentSession }));
     const sessions = [box, ...(await Promise.all(slow))];
@@ -125,16 +125,18 @@ describe('two proxies', () => {
         return Date.parse(session.status?.lastActivityTime ?? '');
       };
       await env.cluster.sojourn.startProxy();
+      const calledAt = new Map<string, number>();
       for (const session of sessions) {
         const name = session.metadata.name ?? '';
+        calledAt.set(name, Date.now());
         const path = name === 'box' ? 'box/proxy/api/execute' : `${name}/proxy/count`;
         const { code, id } = await call(newAgent(1), port, path);
         expect({ code, id }).to.deep.equal({ code: 200, id: session.metadata.uid });
       }
-      const calledAt = Date.now();
-      // Written within a quarter of the idle timeout, by whichever of the two had the later call.
+      // Written within a quarter of the idle timeout, by whichever of the two had the later call, and rounded up.
       for (const name of names) {
-        await until(`the use of ${name} to be noted`, async () => (await noted(name)) >= calledAt - 1000);
+        const earliest = calledAt.get(name) ?? Number.NaN;
+        await until(`the use of ${name} to be noted`, async () => (await noted(name)) >= earliest);
       }
     } finally {
       await other.process.stop();

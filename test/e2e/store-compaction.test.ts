@@ -64,7 +64,7 @@ describe('when nobody remembers what was, for etcd has been compacted', () => {
   }
 
   before(async function () {
-    this.timeout(120_000);
+    this.timeout(240_000);
     wire = new Wire(await loadClusterConfig(env.cluster.plane.kubeconfigs.admin));
     for (const name of sides) {
       const side = sideOf(name);
@@ -90,8 +90,11 @@ describe('when nobody remembers what was, for etcd has been compacted', () => {
     await restartKubeApiserver(env, async () => undefined);
     await env.kill('sojourn-apiserver');
     await env.cluster.sojourn.startApiserver();
+    // What is asked of the new memories must not come before them.
     for (const name of sides) {
-      await until(`the ${name} to be served`, async () => (await list(sideOf(name), '')).status === 200);
+      const watch = 'watch=true&resourceVersion=0&timeoutSeconds=1';
+      const isWatched = async () => (await list(sideOf(name), watch)).text.startsWith('{"type":"ADDED"');
+      await until(`the ${name} to be served from memory`, isWatched);
     }
   });
   after(async () => {
