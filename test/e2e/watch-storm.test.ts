@@ -19,12 +19,11 @@ const { sessions, kills, part } =
 const shards = 10;
 /** At most; how many it are in the end depends on how fast kube-apiserver writes with everybody watching. */
 const changeEveryMs = 20;
-/** All of the storm, with the times when there is no API server: two cores do 48, and 18 when they are busy with something else. */
-const leastChangesPerSecond = 12;
 /** kube-apiserver queues the requests of one account: too many of ours would keep the API server's own first list waiting. */
 const mostChangesAtOnce = 8;
-/** For so long everybody is at peace before each kill. */
+/** For so long everybody is at peace before each kill, and until so many changes were made: machines are more or less busy. */
 const peaceMs = 2_000;
+const changesInPeace = 60;
 
 const json = 'application/json';
 const partial = 'application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io';
@@ -53,14 +52,19 @@ describe('watches while the API server is killed again and again', () => {
         await Promise.all(watchers.slice(i, i + 50).map(({ informer }) => informer.start()));
       }
       const changing = herd.changeUntilStopped();
-      for (let kill = 0; kill < kills; kill += 1) {
+      const peace = async () => {
+        const before = herd.changes;
         await delay(peaceMs);
+        await until('the storm to go on', () => herd.changes >= before + changesInPeace, { seen: () => herd.changes });
+      };
+      for (let kill = 0; kill < kills; kill += 1) {
+        await peace();
         await env.kill('sojourn-apiserver');
         await env.cluster.sojourn.startApiserver();
       }
-      await delay(peaceMs);
+      await peace();
       herd.stop();
-      const changesPerSecond = await changing;
+      await changing;
       let differing: unknown;
       // Listed anew each time: the controller goes on writing for a while what it has to say of the last changes.
       const areAllAsTheList = async () => {
@@ -76,7 +80,6 @@ describe('watches while the API server is killed again and again', () => {
         watchers.reduce((sum, { informer }) => sum + count(informer), 0);
       expect(watchers.flatMap(({ informer }) => informer.faults)).to.deep.equal([]);
       expect(watchers).to.have.length(500 * part);
-      expect(herd.changes).to.be.above(40 * kills);
       expect(total(({ versions }) => versions.length)).to.be.above(herd.changes * 50 * part);
       expect(
         total(({ watches }) => watches),
@@ -87,7 +90,6 @@ describe('watches while the API server is killed again and again', () => {
         total(({ relists }) => relists),
         'lists that were repeated',
       ).to.be.below(watchers.length / 20);
-      expect(changesPerSecond).to.be.at.least(leastChangesPerSecond);
       const ofEverything = watchers.find(
         ({ informer }) => isOfEverything(informer) && informer.relists === 0,
       )?.informer;
@@ -103,7 +105,7 @@ describe('watches while the API server is killed again and again', () => {
       await Promise.all(watchers.map(({ informer }) => informer.stop()));
       connections.close();
     }
-  }).timeout(240_000);
+  }).timeout(400_000);
 });
 
 /** 500, or a part of them: of everything in three formats, of a label that never changes, of one that does, of a phase, of one name. */
@@ -206,8 +208,8 @@ class Herd {
     this.#stopped = true;
   }
 
-  /** One change every 20 ms. When it was told to stop and the last one is done: how many were done in a second. */
-  async changeUntilStopped(): Promise<number> {
+  /** One change every 20 ms. Resolves when it was told to stop and the last one is done. */
+  async changeUntilStopped(): Promise<void> {
     const running = new Set<Promise<void>>();
     const begun = performance.now();
     for (let turn = 1; !this.#stopped; turn += 1) {
@@ -217,7 +219,6 @@ class Herd {
       await delay(Math.max(0, begun + turn * changeEveryMs - performance.now()));
     }
     await Promise.all(running);
-    return this.changes / ((performance.now() - begun) / 1_000);
   }
 
   async #change(turn: number): Promise<void> {
