@@ -7,10 +7,20 @@ export interface Lane {
 /** Folders and files by lane; what is in none of them is in the first. None takes much longer than another. */
 const folders: Readonly<Record<string, readonly string[]>> = {
   parts: [],
-  // What takes its time: waits for an outage to pass or a pool to fill, or runs benchmarks.
-  slow: ['test/e2e/outages.test.ts', 'test/proxy/clock-skew.test.ts', 'test/apiserver/pools/', 'test/hack/bench/'],
+  // What takes its time: waits for an outage to pass, a pool to fill or a storm to end, or runs benchmarks.
+  slow: [
+    'test/apiserver/pools/',
+    'test/e2e/namespace-deletion.test.ts',
+    'test/e2e/outages.test.ts',
+    'test/e2e/proxy-replicas.test.ts',
+    'test/e2e/restarts',
+    'test/e2e/store-compaction.test.ts',
+    'test/e2e/watch-storm.test.ts',
+    'test/hack/bench/',
+    'test/proxy/clock-skew.test.ts',
+  ],
   // Calls from end to end, and the suites that kill and fill what they run on, or take it away.
-  whole: ['test/proxy/', 'test/e2e/'],
+  whole: ['test/apiserver/discovery.test.ts', 'test/apiserver/security/', 'test/e2e/', 'test/proxy/'],
 };
 
 /**

@@ -11,14 +11,14 @@ describe('the lanes of a test run', () => {
       'test/hack/cluster/ports.test.ts',
       'test/proxy/access.test.ts',
       'test/e2e/outages.test.ts',
-      'test/e2e/restarts.test.ts',
+      'test/e2e/invocation.test.ts',
       'test/hack/node/pods.test.ts',
       'test/apis/machinery/json.test.ts',
     ]);
     expect(lanes.map(({ files }) => files)).to.deep.equal([
       ['test/hack/node/pods.test.ts', 'test/apis/machinery/json.test.ts', 'test/hack/cluster/ports.test.ts'],
       ['test/e2e/outages.test.ts'],
-      ['test/e2e/restarts.test.ts', 'test/proxy/access.test.ts'],
+      ['test/e2e/invocation.test.ts', 'test/proxy/access.test.ts'],
     ]);
     expect(lanesOf(['test/daemon/execute.test.ts'])).to.have.length(1);
     expect(lanesOf([])).to.deep.equal([]);
