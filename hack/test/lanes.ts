@@ -9,6 +9,7 @@ const folders: Readonly<Record<string, readonly string[]>> = {
   parts: [],
   // What takes its time: waits for an outage to pass, a pool to fill or a storm to end, or runs benchmarks.
   slow: [
+    'test/apiserver/apply/',
     'test/apiserver/pools/',
     'test/e2e/namespace-deletion.test.ts',
     'test/e2e/outages.test.ts',
@@ -20,7 +21,13 @@ const folders: Readonly<Record<string, readonly string[]>> = {
     'test/proxy/clock-skew.test.ts',
   ],
   // Calls from end to end, and the suites that kill and fill what they run on, or take it away.
-  whole: ['test/apiserver/discovery.test.ts', 'test/apiserver/security/', 'test/e2e/', 'test/proxy/'],
+  whole: [
+    'test/apiserver/discovery.test.ts',
+    'test/apiserver/hostile-input',
+    'test/apiserver/security/',
+    'test/e2e/',
+    'test/proxy/',
+  ],
 };
 
 /**
