@@ -54,6 +54,8 @@ export class Listener {
   readonly #plain: boolean;
   readonly #sockets = new Set<Duplex>();
   readonly #sessions = new Set<ServerHttp2Session>();
+  /** Of HTTP/1.1, until their last byte has been written. */
+  readonly #answers = new Set<ServerResponse>();
   #draining = false;
   #stopping = false;
 
@@ -63,6 +65,7 @@ export class Listener {
     this.#server = options.tls === undefined ? createHttpServer() : createTlsServer(options.tls, options, this.#limits);
     configure(this.#server, this.#limits);
     this.#track();
+    this.#spareAnswers();
     this.#handle(options);
   }
 
@@ -129,6 +132,18 @@ export class Listener {
     });
   }
 
+  /**
+   * Node takes a connection for idle from the end of its answer on, with bytes of that still to be written, and destroys it.
+   * Closing is put off until there is no such answer: when one is written, idle connections are closed again.
+   */
+  #spareAnswers(): void {
+    const server = this.#server as Server;
+    const closeIdle = server.closeIdleConnections.bind(server);
+    server.closeIdleConnections = () => {
+      if (![...this.#answers].some(({ writableEnded }) => writableEnded)) closeIdle();
+    };
+  }
+
   #handle({ onRequest, onUpgrade }: ListenerOptions): void {
     const server = this.#server as Server;
     const handle = (request: ClientRequest, response: ClientResponse, sendContinue?: () => void) => {
@@ -139,6 +154,8 @@ export class Listener {
           return;
         }
         noteAnswer(request.socket, response);
+        this.#answers.add(response);
+        response.once('close', () => this.#answers.delete(response));
         if (this.#draining) response.shouldKeepAlive = false;
       }
       response.once('close', () => {
