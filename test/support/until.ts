@@ -1,9 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** Pauses between two looks: what takes longer is looked at less often, or looking would be most of what a run does. */
-const shortestPauseMs = 20;
-const longestPauseMs = 100;
-
 /**
  * Waits until `probe` gives something else than undefined, null or false, and returns that. Fails after `deadlineMs`
  * (default 30 s), with what `seen` tells of the state then.
@@ -13,8 +9,7 @@ export async function until<T>(
   probe: () => T | undefined | null | false | Promise<T | undefined | null | false>,
   options: { deadlineMs?: number; seen?: () => unknown } = {},
 ): Promise<T> {
-  const began = performance.now();
-  const deadline = began + (options.deadlineMs ?? 30_000);
+  const deadline = performance.now() + (options.deadlineMs ?? 30_000);
   for (;;) {
     const answer = await probe();
     if (answer !== undefined && answer !== null && answer !== false) return answer;
@@ -22,7 +17,6 @@ export async function until<T>(
       const seen = options.seen === undefined ? '' : `; seen: ${JSON.stringify(options.seen())}`;
       throw new Error(`waited in vain for ${what}${seen}`);
     }
-    const waitedMs = performance.now() - began;
-    await delay(Math.min(Math.max(waitedMs / 20, shortestPauseMs), longestPauseMs));
+    await delay(20);
   }
 }
